@@ -1,0 +1,249 @@
+//! The running application.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::registry::Registry;
+use crate::service::service::Service;
+use crate::service::wait::Gate;
+use crate::supervisor::errors::StartError;
+use crate::supervisor::report::{ShutdownReport, SupervisionEvent};
+use crate::supervisor::spec::ChildSpec;
+use crate::supervisor::strategy::Strategy;
+use crate::supervisor::supervisor::{Supervisor, SupervisorHandle, SupervisorRef};
+use crate::sync::{Clock, Mutex};
+
+/// How long [`Foundation::wait`] lets the application stop if nothing else is said.
+const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// A running application: a root supervisor that owns the program's services, and the ways to its
+/// end.
+///
+/// - [`start`](FoundationBuilder::start) returns when every service is ready, or leaves nothing
+///   running.
+/// - [`wait`](Self::wait) keeps the main thread until somebody asks for the end: a
+///   [`Stopper`], a signal, or the root itself when it gives up.
+/// - [`shutdown`](Self::shutdown) stops everything in order and says who did not stop. Dropping
+///   the foundation does the same.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use underpin::{Context, Foundation, Next, Service, child};
+///
+/// struct Greeter;
+/// impl Service for Greeter {
+///     type Msg = &'static str;
+///     type Error = std::convert::Infallible;
+///     fn handle(&mut self, name: &'static str, _: &mut Context<Self>) -> Result<Next, Self::Error> {
+///         println!("hello {name}");
+///         Ok(Next::Continue)
+///     }
+/// }
+///
+/// let greeter = child("greeter", || Greeter);
+/// let handle = greeter.handle();
+/// let app = Foundation::builder("app").child(greeter).start()?;
+/// handle.cast("world")?;
+/// app.stopper().stop(); // somebody, somewhere
+/// let report = app.wait();
+/// assert!(report.is_clean());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Foundation {
+    root: SupervisorHandle,
+    clock: Clock,
+    stopper: Stopper,
+    timeout: Duration,
+    #[cfg(feature = "signals")]
+    signals: Mutex<Option<super::signals::Signals>>,
+}
+
+/// Asks a [`Foundation`] to stop, from any thread, also from a service of its own.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    gate: Gate,
+    reason: Mutex<Option<Arc<str>>>,
+}
+
+impl Stopper {
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Asks for the end. Returns at once; [`Foundation::wait`] does the rest.
+    pub fn stop(&self) {
+        self.stop_because("it was asked to");
+    }
+
+    /// As [`stop`](Self::stop), with a reason. The first reason stays.
+    pub fn stop_because(&self, reason: impl Into<Arc<str>>) {
+        self.0.reason.lock().get_or_insert_with(|| reason.into());
+        self.0.gate.open();
+    }
+
+    /// Why the end was asked for; `None` if it was not.
+    pub fn reason(&self) -> Option<Arc<str>> {
+        self.0.reason.lock().clone()
+    }
+}
+
+/// Describes a [`Foundation`].
+#[must_use = "nothing runs before it is started"]
+pub struct FoundationBuilder {
+    root: Supervisor,
+    clock: Clock,
+    timeout: Duration,
+    on_signals: bool,
+}
+
+impl Foundation {
+    /// An application called `name`. Its root is one_for_one, with one restart in 5 s.
+    pub fn builder(name: impl Into<Arc<str>>) -> FoundationBuilder {
+        FoundationBuilder {
+            root: Supervisor::new(name),
+            clock: Clock::system(),
+            timeout: DEFAULT_SHUTDOWN,
+            on_signals: false,
+        }
+    }
+
+    /// The root supervisor, to add services or to look at them.
+    pub fn root(&self) -> SupervisorRef {
+        self.root.reference()
+    }
+
+    /// The names of the application.
+    pub fn registry(&self) -> Registry {
+        self.root.registry()
+    }
+
+    /// For others to ask for the end.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Waits until somebody asks for the end, or the root gives up; then stops everything, within
+    /// [`shutdown_timeout`](FoundationBuilder::shutdown_timeout).
+    ///
+    /// # Blocking
+    ///
+    /// For as long as the program runs.
+    pub fn wait(&self) -> ShutdownReport {
+        self.stopper.0.gate.wait(&self.clock, None);
+        self.shutdown(self.timeout)
+    }
+
+    /// Stops everything in order, within `timeout`. A second call returns the report of the first.
+    ///
+    /// # Blocking
+    ///
+    /// Until the tree has stopped, at most about 2 s longer than `timeout`. Not to be called by one
+    /// of its own services, which would wait for its own end: that asks the [`Stopper`].
+    pub fn shutdown(&self, timeout: Duration) -> ShutdownReport {
+        let report = self.root.shutdown(timeout);
+        self.stopper.stop_because("it was shut down");
+        #[cfg(feature = "signals")]
+        drop(self.signals.lock().take());
+        report
+    }
+}
+
+impl Drop for Foundation {
+    fn drop(&mut self) {
+        self.shutdown(self.timeout);
+    }
+}
+
+impl FoundationBuilder {
+    /// As [`Supervisor::strategy`].
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.root = self.root.strategy(strategy);
+        self
+    }
+
+    /// As [`Supervisor::intensity`].
+    pub fn intensity(mut self, restarts: u32, period: Duration) -> Self {
+        self.root = self.root.intensity(restarts, period);
+        self
+    }
+
+    /// As [`Supervisor::child`].
+    pub fn child<S: Service>(mut self, spec: ChildSpec<S>) -> Self {
+        self.root = self.root.child(spec);
+        self
+    }
+
+    /// As [`Supervisor::supervisor`].
+    pub fn supervisor(mut self, nested: impl Into<Supervisor>) -> Self {
+        self.root = self.root.supervisor(nested);
+        self
+    }
+
+    /// As [`Supervisor::on_event`].
+    pub fn on_event(mut self, hook: impl Fn(&SupervisionEvent) + Send + Sync + 'static) -> Self {
+        self.root = self.root.on_event(hook);
+        self
+    }
+
+    /// As [`Supervisor::clock`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.root = self.root.clock(clock.clone());
+        self.clock = clock;
+        self
+    }
+
+    /// As [`Supervisor::registry`].
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.root = self.root.registry(registry);
+        self
+    }
+
+    /// How long [`Foundation::wait`] and the drop let the application stop. 30 s if nothing is
+    /// said.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Asks for the end on SIGTERM and SIGINT. A second signal while that is under way ends the
+    /// process at once, as it would without this.
+    #[cfg(feature = "signals")]
+    pub fn on_signals(mut self) -> Self {
+        self.on_signals = true;
+        self
+    }
+
+    /// Starts everything, and returns when every service is ready.
+    ///
+    /// # Errors
+    ///
+    /// As [`Supervisor::start`]; nothing is left running then. Signal handlers that cannot be
+    /// installed are told as a failed start of `signals`.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Supervisor::start`].
+    pub fn start(self) -> Result<Foundation, StartError> {
+        let stopper = Stopper::new();
+        // Before the services: a signal that comes while they start is not lost.
+        #[cfg(feature = "signals")]
+        let signals =
+            Mutex::new(if self.on_signals { Some(super::signals::Signals::listen(&stopper)?) } else { None });
+        let ended = stopper.clone();
+        let root = self.root.start_watched(move || ended.stop_because("its root supervisor ended"))?;
+        Ok(Foundation {
+            root,
+            clock: self.clock,
+            stopper,
+            timeout: self.timeout,
+            #[cfg(feature = "signals")]
+            signals,
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! What belongs to a child and outlives its incarnations.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+use super::deadline::Limit;
+use super::exit::{Exit, Lifecycle, Status};
+use super::incarnation::{Incarnation, Node, told};
+use super::mailbox::{Envelope, Mailbox, NotSent, Overflow, Sent};
+use super::monitor::{Down, Watchers};
+use super::reply::Failure;
+use super::scope;
+use crate::error::CastError;
+use crate::sync::{AtomicU64, Clock, Mutex, Ordering, Snapshot};
+
+/// Why a message became a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeadReason {
+    /// The service stopped for good with the message in its mailbox.
+    Stopped,
+    /// The service crashed, and its mailbox is [cleared](crate::Mailbox::Clear) at a restart.
+    Cleared,
+    /// The full mailbox gave the message up.
+    Shed,
+}
+
+/// An accepted message without a call that no incarnation will handle.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DeadLetter<M> {
+    /// The recipient.
+    pub name: Arc<str>,
+    /// Why it was not handled.
+    pub reason: DeadReason,
+    /// The message.
+    pub message: M,
+}
+
+/// Where dead letters go.
+pub(crate) type Undertaker<M> = Box<dyn Fn(DeadLetter<M>) + Send + Sync>;
+
+/// What travels in the urgent lane of a service: the end of a child that it monitors.
+pub(crate) struct Urgent<M> {
+    /// The incarnation that asked for it.
+    pub(crate) epoch: u64,
+    pub(crate) monitor: u64,
+    pub(crate) message: Box<dyn FnOnce() -> M + Send>,
+}
+
+/// One child: its identity, its mailbox, its present incarnation.
+pub(crate) struct Core<M> {
+    pub(crate) node: Arc<Node>,
+    pub(crate) mailbox: Mailbox<M, Urgent<M>>,
+    pub(crate) watchers: Watchers,
+    incarnation: Snapshot<Incarnation>,
+    undertaker: Option<Undertaker<M>>,
+    clock: OnceLock<Clock>,
+    last_exit: Mutex<Option<Exit>>,
+    handled: AtomicU64,
+    dead: AtomicU64,
+}
+
+impl<M: Send + 'static> Core<M> {
+    pub(crate) fn new(
+        name: Arc<str>,
+        capacity: usize,
+        overflow: Overflow,
+        undertaker: Option<Undertaker<M>>,
+    ) -> Self {
+        let node = Node::new(name);
+        let unborn = Incarnation::new(Arc::clone(&node), 0, Clock::system().now());
+        unborn.over.open();
+        Self {
+            node,
+            mailbox: Mailbox::new(capacity, overflow),
+            watchers: Watchers::default(),
+            incarnation: Snapshot::new(unborn),
+            undertaker,
+            clock: OnceLock::new(),
+            last_exit: Mutex::new(None),
+            handled: AtomicU64::new(0),
+            dead: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.node.name)
+    }
+
+    /// The clock of the tree; the system's until the child is started in one.
+    #[inline]
+    pub(crate) fn clock(&self) -> &Clock {
+        self.clock.get().unwrap_or(&Clock::SYSTEM)
+    }
+
+    pub(crate) fn incarnation(&self) -> Arc<Incarnation> {
+        self.incarnation.load()
+    }
+
+    /// The next life begins: letters are taken in again, if they were not.
+    pub(crate) fn be_born(&self, clock: &Clock) -> Arc<Incarnation> {
+        let clock = self.clock.get_or_init(|| clock.clone());
+        let epoch = self.incarnation().epoch + 1;
+        let born = Incarnation::new(Arc::clone(&self.node), epoch, clock.now());
+        self.incarnation.store(Arc::clone(&born));
+        self.watchers.up();
+        self.mailbox.reopen();
+        born
+    }
+
+    /// Asks the present incarnation to stop.
+    pub(crate) fn ask_to_stop(&self, for_good: bool) -> Arc<Incarnation> {
+        let incarnation = self.incarnation();
+        let more = if for_good { told::FOR_GOOD } else { 0 };
+        incarnation.tell(told::STOP | more);
+        crate::sync::fence(Ordering::SeqCst);
+        self.mailbox.wake.wake();
+        incarnation
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let incarnation = self.incarnation();
+        Status {
+            name: self.name(),
+            state: incarnation.state(),
+            epoch: incarnation.epoch,
+            since: incarnation.since,
+            last_exit: self.last_exit.lock().clone(),
+            queued: self.mailbox.len(),
+            capacity: self.mailbox.capacity(),
+            handled: self.handled.load(Ordering::Relaxed),
+            shed: self.mailbox.shed(),
+            dead_letters: self.dead.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn ended(&self, exit: &Exit) {
+        *self.last_exit.lock() = Some(exit.clone());
+    }
+
+    pub(crate) fn count_handled(&self, messages: u64) {
+        self.handled.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    // ---- sending -------------------------------------------------------------------------
+
+    /// Sends under the overflow policy, and clears away what that leaves behind.
+    #[inline]
+    pub(crate) fn send(&self, envelope: Envelope<M>, limit: Limit) -> Result<(), CastError<M>> {
+        match self.mailbox.offer(envelope) {
+            Ok(Sent::Accepted) => Ok(()),
+            Ok(Sent::RacedWithClose) => {
+                self.drain(DeadReason::Stopped);
+                Ok(())
+            }
+            Err(refused) => self.send_slowly(refused, limit),
+        }
+    }
+
+    #[cold]
+    fn send_slowly(&self, refused: NotSent<M>, limit: Limit) -> Result<(), CastError<M>> {
+        let NotSent::Full(envelope) = refused else {
+            return Err(self.not_sent(refused, limit));
+        };
+        if self.is_me() && self.mailbox.would_block() {
+            // It would wait for itself to make room.
+            return Err(self.not_sent(NotSent::Full(envelope), limit));
+        }
+        let spill = |shed| self.bury(shed, DeadReason::Shed);
+        match self.mailbox.overflowed(envelope, self.clock(), limit, spill) {
+            Ok(Sent::Accepted) => Ok(()),
+            Ok(Sent::RacedWithClose) => {
+                self.drain(DeadReason::Stopped);
+                Ok(())
+            }
+            Err(refused) => Err(self.not_sent(refused, limit)),
+        }
+    }
+
+    fn not_sent(&self, refused: NotSent<M>, limit: Limit) -> CastError<M> {
+        let name = self.name();
+        match refused {
+            NotSent::Full(Envelope { message, .. }) => CastError::Full { name, message },
+            NotSent::Closed(Envelope { message, .. }) => CastError::Stopped { name, message },
+            NotSent::TimedOut(Envelope { message, .. }) => {
+                CastError::TimedOut { name, waited: self.mailbox.patience(limit), message }
+            }
+        }
+    }
+
+    /// Whether the current thread is this child's.
+    pub(crate) fn is_me(&self) -> bool {
+        scope::me().is_some_and(|me| Arc::ptr_eq(&me.node, &self.node))
+    }
+
+    // ---- the end -------------------------------------------------------------------------
+
+    /// Nobody will restart it: no more mail. Tells those who watch. Runs no user code, so that a
+    /// supervisor may do it; [`drain`](Self::drain) does. `false` if it was done already.
+    pub(crate) fn close(&self, exit: &Exit) -> bool {
+        if !self.mailbox.close() {
+            return false;
+        }
+        let incarnation = self.incarnation();
+        let state = if exit.is_calm() { Lifecycle::Stopped } else { Lifecycle::Failed };
+        incarnation.set_state(state);
+        self.ended(exit);
+        let name = self.name();
+        self.watchers.down(Down { name, epoch: incarnation.epoch, exit: exit.clone() });
+        true
+    }
+
+    /// Takes what is left out of a closed mailbox: calls are settled, casts become dead letters.
+    pub(crate) fn drain(&self, reason: DeadReason) {
+        while let Some(envelope) = self.mailbox.take_closed() {
+            self.bury(envelope, reason);
+        }
+    }
+
+    /// Clears an open mailbox between two incarnations.
+    pub(crate) fn clear(&self) {
+        for _ in 0..self.mailbox.len() {
+            let Some(envelope) = self.mailbox.take() else { return };
+            self.bury(envelope, DeadReason::Cleared);
+        }
+    }
+
+    /// Ends a message that no incarnation will handle. A panic of the user's code in it is
+    /// contained: the rest must not be lost with it.
+    fn bury(&self, envelope: Envelope<M>, reason: DeadReason) {
+        let failure = match reason {
+            DeadReason::Stopped => Failure::Stopped,
+            DeadReason::Cleared => Failure::Crashed,
+            DeadReason::Shed => Failure::Shed,
+        };
+        let Envelope { message, call } = envelope;
+        let buried = catch_unwind(AssertUnwindSafe(|| {
+            scope::dropping(failure.clone(), || match call {
+                Some(call) => {
+                    call.settle(failure.clone());
+                    drop(message);
+                }
+                None => self.dead_letter(message, reason),
+            });
+        }));
+        if buried.is_err() {
+            log::error!(child = &*self.node.name; "a panic while a dead letter was handled");
+        }
+    }
+
+    fn dead_letter(&self, message: M, reason: DeadReason) {
+        self.dead.fetch_add(1, Ordering::Relaxed);
+        if let Some(undertaker) = &self.undertaker {
+            undertaker(DeadLetter { name: self.name(), reason, message });
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! How the rest of the program talks to a child.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::Core;
+use super::deadline::{DEFAULT_TIMEOUT, Deadline, Limit};
+use super::exit::Status;
+use super::incarnation::Incarnation;
+use super::mailbox::Envelope;
+use super::monitor::Down;
+use super::reply::{Failure, Reply, Settle, Slot};
+use super::scope;
+use super::wait::Gate;
+use crate::error::{CallError, CastError};
+use crate::registry::Registry;
+use crate::sync::Mutex;
+
+/// A child, as seen by those who send it messages.
+///
+/// It belongs to the child, not to one incarnation: it exists before the first start, stays valid
+/// over every restart, and messages sent in between wait. Cheap to clone, and dropping the last
+/// one stops nothing.
+pub struct Handle<M> {
+    core: Arc<Core<M>>,
+}
+
+/// Why a child was not stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// It did not end in time; it was asked, and will stop when its callback returns.
+    #[error("`{name}` did not stop within {waited:?}")]
+    TimedOut {
+        /// The child.
+        name: Arc<str>,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// A service cannot wait for its own end; it returns [`Next::Stop`](crate::Next::Stop).
+    #[error("`{name}` cannot wait for its own end")]
+    StoppingSelf {
+        /// The child.
+        name: Arc<str>,
+    },
+}
+
+impl<M: Send + 'static> Handle<M> {
+    pub(crate) fn new(core: Arc<Core<M>>) -> Self {
+        Self { core }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core<M>> {
+        &self.core
+    }
+
+    /// The name of the child.
+    pub fn name(&self) -> &str {
+        &self.core.node.name
+    }
+
+    /// What is known of the child, read from shared memory: the service is not asked.
+    ///
+    /// Never blocks.
+    pub fn status(&self) -> Status {
+        self.core.status()
+    }
+
+    /// Sends a message that nobody waits for.
+    ///
+    /// `Ok` means accepted: it will be handled, or become a dead letter and be counted.
+    ///
+    /// # Errors
+    ///
+    /// The message is handed back when the mailbox is full and its [`Overflow`](crate::Overflow)
+    /// says so, and when the child is stopped.
+    ///
+    /// # Blocking
+    ///
+    /// On a full mailbox with `Overflow::Block`, at most as long as that says. A service that
+    /// casts to itself is never blocked: it gets `Full`.
+    #[inline]
+    pub fn cast(&self, message: M) -> Result<(), CastError<M>> {
+        let limit = Limit::By(Deadline::unbounded());
+        self.core.send(Envelope { message, call: None }, limit)
+    }
+
+    /// Sends a message and waits for its answer, at most 5 s ([`DEFAULT_TIMEOUT`]).
+    ///
+    /// # Errors
+    ///
+    /// Every way in which there can be no answer, see [`CallError`]: each is told as soon as it is
+    /// certain, only a service that takes too long costs the whole time.
+    ///
+    /// # Blocking
+    ///
+    /// Until the service answers, crashes or stops, or the time is over. Inside a handler the
+    /// deadline of that handler's caller applies too.
+    #[inline]
+    pub fn call<T: Send + 'static>(&self, message: impl FnOnce(Reply<T>) -> M) -> Result<T, CallError<M>> {
+        self.call_limited(Limit::In(DEFAULT_TIMEOUT), message)
+    }
+
+    /// As [`call`](Self::call), with a time-out of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub fn call_timeout<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<T, CallError<M>> {
+        self.call_limited(Limit::In(timeout), message)
+    }
+
+    /// As [`call`](Self::call), until a moment; [`Deadline::unbounded`] waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub fn call_by<T: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<T, CallError<M>> {
+        self.call_limited(Limit::By(deadline), message)
+    }
+
+    #[inline]
+    fn call_limited<T: Send + 'static>(
+        &self,
+        limit: Limit,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<T, CallError<M>> {
+        if let Some(me) = scope::me() {
+            return self.call_from(&me, limit, message);
+        }
+        let slot = Arc::new(Slot::new(limit));
+        self.post(&slot, limit, message).map_err(CallError::NotSent)?;
+        let answer = slot.wait(self.core.clock(), limit);
+        self.settled(answer)
+    }
+
+    /// A call from inside a service: it inherits a deadline, and must not close a cycle of waits.
+    #[cold]
+    fn call_from<T: Send + 'static>(
+        &self,
+        me: &Arc<Incarnation>,
+        limit: Limit,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<T, CallError<M>> {
+        let limit = self.inherit(me, limit);
+        let slot = Arc::new(Slot::new(limit));
+        let envelope = Envelope { message: message(Reply::new(Arc::clone(&slot))), call: Some(erase(&slot)) };
+        if let Err(names) = me.node.wait_for(&self.core.node, erase(&slot)) {
+            return Err(self.closed_cycle(names, Some(envelope.message)));
+        }
+        let sent = self.core.send(envelope, limit);
+        let answer = sent.map(|()| slot.wait(self.core.clock(), limit));
+        me.node.waits_no_more();
+        let answer = answer.map_err(CallError::NotSent)?;
+        self.settled(answer)
+    }
+
+    /// Sends a message without waiting for its answer yet, so that several can be under way.
+    ///
+    /// # Errors
+    ///
+    /// As [`cast`](Self::cast).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use underpin::{Handle, Reply};
+    /// # enum Msg { Square(u64, Reply<u64>) }
+    /// # fn example(handle: &Handle<Msg>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let three = handle.request(|reply| Msg::Square(3, reply))?;
+    /// let four = handle.request(|reply| Msg::Square(4, reply))?;
+    /// assert_eq!(three.wait()? + four.wait()?, 25);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request<T: Send + 'static>(
+        &self,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<Pending<T, M>, CastError<M>> {
+        let limit = Limit::In(DEFAULT_TIMEOUT);
+        let slot = Arc::new(Slot::new(limit));
+        self.post(&slot, limit, message)?;
+        Ok(Pending { slot, handle: self.clone() })
+    }
+
+    /// Asks the present incarnation to stop when its current message is done, and waits for its
+    /// end, at most 5 s.
+    ///
+    /// This ends the incarnation, not the child: a permanent child is started again. To stop it
+    /// for good ask its supervisor to
+    /// [`terminate_child`](crate::SupervisorRef::terminate_child).
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time, and when a service stops itself.
+    pub fn stop(&self) -> Result<(), StopError> {
+        self.stop_timeout(DEFAULT_TIMEOUT)
+    }
+
+    /// As [`stop`](Self::stop), with a time-out of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn stop_timeout(&self, timeout: Duration) -> Result<(), StopError> {
+        let name = self.core.name();
+        if self.core.is_me() {
+            return Err(StopError::StoppingSelf { name });
+        }
+        let incarnation = self.core.ask_to_stop(false);
+        let clock = self.core.clock();
+        let deadline = Deadline::from(clock.now(), timeout);
+        if incarnation.over.wait(clock, deadline.instant()) {
+            return Ok(());
+        }
+        Err(StopError::TimedOut { name, waited: timeout })
+    }
+
+    /// Waits until the child is gone for good; `None` when `timeout` came first.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(handle: underpin::Handle<u8>) {
+    /// if let Some(down) = handle.wait_down(std::time::Duration::from_secs(5)) {
+    ///     println!("{} {}", down.name, down.exit);
+    /// }
+    /// # }
+    /// ```
+    pub fn wait_down(&self, timeout: Duration) -> Option<Down> {
+        let told: Arc<(Gate, Mutex<Option<Down>>)> = Arc::default();
+        let teller = Arc::clone(&told);
+        self.core.watchers.add(Box::new(move |down| {
+            *teller.1.lock() = Some(down);
+            teller.0.open();
+        }));
+        let clock = self.core.clock();
+        told.0.wait(clock, Deadline::from(clock.now(), timeout).instant());
+        told.1.lock().take()
+    }
+
+    fn post<T: Send + 'static>(
+        &self,
+        slot: &Arc<Slot<T>>,
+        limit: Limit,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<(), CastError<M>> {
+        let message = message(Reply::new(Arc::clone(slot)));
+        self.core.send(Envelope { message, call: Some(erase(slot)) }, limit)
+    }
+
+    fn inherit(&self, me: &Arc<Incarnation>, limit: Limit) -> Limit {
+        let now = self.core.clock().now();
+        match me.inherited_deadline(now) {
+            None => limit,
+            Some(inherited) => Limit::By(inherited.min(limit.deadline(now))),
+        }
+    }
+
+    fn closed_cycle(&self, names: Vec<Arc<str>>, message: Option<M>) -> CallError<M> {
+        if names.len() == 2 {
+            return CallError::CallingSelf { name: self.core.name(), message };
+        }
+        CallError::Cycle { names, message }
+    }
+
+    #[inline]
+    fn settled<T>(&self, answer: Option<Result<T, Failure>>) -> Result<T, CallError<M>> {
+        match answer {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(failure)) => Err(self.failed(failure)),
+            None => Err(CallError::TimedOut { name: self.core.name() }),
+        }
+    }
+
+    #[cold]
+    fn failed(&self, failure: Failure) -> CallError<M> {
+        let name = self.core.name();
+        match failure {
+            Failure::NoReply => CallError::NoReply { name },
+            Failure::Crashed => CallError::Crashed { name },
+            Failure::Stopped => CallError::Stopped { name },
+            Failure::Shed => CallError::Shed { name },
+            Failure::Failed { kind, source } => CallError::Failed { name, kind, source },
+        }
+    }
+}
+
+fn erase<T: Send + 'static>(slot: &Arc<Slot<T>>) -> Arc<dyn Settle> {
+    Arc::clone(slot) as Arc<dyn Settle>
+}
+
+impl<M> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        Self { core: Arc::clone(&self.core) }
+    }
+}
+
+impl<M> fmt::Debug for Handle<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Handle").field(&self.core.node.name).finish()
+    }
+}
+
+/// The answer of a [`request`](Handle::request) that is under way.
+///
+/// Dropped, it gives the answer up.
+pub struct Pending<T, M> {
+    slot: Arc<Slot<T>>,
+    handle: Handle<M>,
+}
+
+impl<T: Send + 'static, M: Send + 'static> Pending<T, M> {
+    /// Whom the request was sent to.
+    pub fn name(&self) -> &str {
+        self.handle.name()
+    }
+
+    /// Whether the answer, or the certainty that there will be none, is there.
+    pub fn is_ready(&self) -> bool {
+        self.slot.is_done()
+    }
+
+    /// Waits for the answer, at most 5 s from now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handle::call`]; a message that was sent is not handed back.
+    pub fn wait(self) -> Result<T, CallError<M>> {
+        self.wait_limited(Limit::In(DEFAULT_TIMEOUT))
+    }
+
+    /// Waits for the answer until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_by(self, deadline: Deadline) -> Result<T, CallError<M>> {
+        self.wait_limited(Limit::By(deadline))
+    }
+
+    fn wait_limited(self, limit: Limit) -> Result<T, CallError<M>> {
+        let handle = &self.handle;
+        let clock = handle.core.clock();
+        let Some(me) = scope::me() else {
+            let answer = self.slot.wait(clock, limit);
+            return handle.settled(answer);
+        };
+        let limit = handle.inherit(&me, limit);
+        me.node
+            .wait_for(&handle.core.node, erase(&self.slot))
+            .map_err(|names| handle.closed_cycle(names, None))?;
+        let answer = self.slot.wait(clock, limit);
+        me.node.waits_no_more();
+        handle.settled(answer)
+    }
+}
+
+impl<T, M> Drop for Pending<T, M> {
+    fn drop(&mut self) {
+        drop(self.slot.give_up());
+    }
+}
+
+impl<T, M> fmt::Debug for Pending<T, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pending").field(&self.handle.core.node.name).finish()
+    }
+}
+
+/// The answers of a [`fan_out`]: the good by recipient, the bad by recipient.
+#[derive(Debug)]
+pub struct FanOut<T, M> {
+    /// Who answered, and what. In the order of the handles.
+    pub answers: Vec<(Arc<str>, T)>,
+    /// Who did not, and why. In the order of the handles.
+    pub failures: Vec<(Arc<str>, CallError<M>)>,
+}
+
+/// Asks several services the same, all at once, and waits for their answers under one deadline.
+///
+/// # Blocking
+///
+/// Until the last has answered or failed, or the deadline has come; and while sending, on each
+/// full mailbox as [`Handle::cast`] does.
+///
+/// # Example
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use underpin::{Deadline, Handle, Reply, fan_out};
+/// # enum Msg { Len(Reply<usize>) }
+/// # fn example(stores: &[Handle<Msg>]) {
+/// let lengths = fan_out(stores, Deadline::after(Duration::from_millis(100)), Msg::Len);
+/// let total: usize = lengths.answers.iter().map(|(_, len)| len).sum();
+/// println!("{total}, {} unknown", lengths.failures.len());
+/// # }
+/// ```
+pub fn fan_out<T: Send + 'static, M: Send + 'static>(
+    handles: &[Handle<M>],
+    deadline: Deadline,
+    message: impl Fn(Reply<T>) -> M,
+) -> FanOut<T, M> {
+    let requests: Vec<_> =
+        handles.iter().map(|handle| (handle.core.name(), handle.request(&message))).collect();
+    let mut out = FanOut { answers: Vec::new(), failures: Vec::new() };
+    for (name, request) in requests {
+        match request.map_err(CallError::NotSent).and_then(|pending| pending.wait_by(deadline)) {
+            Ok(answer) => out.answers.push((name, answer)),
+            Err(error) => out.failures.push((name, error)),
+        }
+    }
+    out
+}
+
+impl Registry {
+    /// The child that is registered under `name`, if its messages are of type `M`.
+    pub fn find<M: Send + 'static>(&self, name: &str) -> Option<Handle<M>> {
+        self.whereis(name)?.downcast_ref().cloned()
+    }
+
+    /// Waits until a child whose messages are of type `M` is registered under `name`; `None` when
+    /// the deadline came first, or when the name stands for something else.
+    ///
+    /// # Blocking
+    ///
+    /// On the registration, until the deadline.
+    pub fn wait_find<M: Send + 'static>(&self, name: &str, deadline: Deadline) -> Option<Handle<M>> {
+        self.wait_for(name, &crate::sync::Clock::system(), deadline.instant())?.downcast_ref().cloned()
+    }
+}

@@ -1,0 +1,181 @@
+//! One life of a child: its state, what it was told, what it holds, and for whom it waits.
+//!
+//! | field | written by | read by |
+//! |---|---|---|
+//! | `state` | the worker; the supervisor once the worker is gone | everyone |
+//! | `told` | the supervisor, a handle | the worker, between messages |
+//! | `current` | the worker, around a call; the supervisor, when it abandons | nested calls |
+//! | `over` | the exit guard, last of all | whoever waits for this life to end |
+//!
+//! What belongs to the child and outlives the incarnation (name, handles, mailbox, who it waits
+//! for) is in [`Node`] and in `core.rs`. An abandoned incarnation goes on writing to its own cell;
+//! nobody reads it there any more.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::deadline::Deadline;
+use super::exit::Lifecycle;
+use super::reply::{Failure, Settle};
+use super::wait::Gate;
+use crate::sync::{AtomicU8, Mutex, Ordering, mutant};
+
+/// What an incarnation has been told. Bits; once set they stay.
+pub(crate) mod told {
+    /// Stop when the current message is done.
+    pub(crate) const STOP: u8 = 1;
+    /// Nobody will restart it: it shuts the mailbox itself.
+    pub(crate) const FOR_GOOD: u8 = 2;
+    /// It took too long. It may finish what it holds and touches nothing shared any more.
+    pub(crate) const ABANDONED: u8 = 4;
+}
+
+/// The identity of a child, apart from the type of its messages.
+pub(crate) struct Node {
+    pub(crate) name: Arc<str>,
+    waits_for: Mutex<Option<Edge>>,
+}
+
+/// A blocking call in progress: who is asked, and the call itself.
+#[derive(Clone)]
+struct Edge {
+    to: Arc<Node>,
+    call: Arc<dyn Settle>,
+}
+
+/// The longest chain of waits that is followed.
+const MAX_HOPS: usize = 1024;
+
+impl Node {
+    pub(crate) fn new(name: Arc<str>) -> Arc<Self> {
+        Arc::new(Self { name, waits_for: Mutex::new(None) })
+    }
+
+    /// Publishes that this node waits for `to`, then looks whether `to` waits for this node.
+    ///
+    /// Every service in a would-be cycle publishes its own edge before it follows the others', and
+    /// the locks order the two: whoever publishes last sees all the rest. So of those that close a
+    /// cycle together at least one finds it. Returns the names on the cycle; then the edge is gone
+    /// again.
+    pub(crate) fn wait_for(
+        self: &Arc<Self>,
+        to: &Arc<Node>,
+        call: Arc<dyn Settle>,
+    ) -> Result<(), Vec<Arc<str>>> {
+        if mutant!(FollowFirst) {
+            let found = self.cycle_through(to);
+            *self.waits_for.lock() = Some(Edge { to: Arc::clone(to), call });
+            return found.map_or(Ok(()), Err);
+        }
+        *self.waits_for.lock() = Some(Edge { to: Arc::clone(to), call });
+        match self.cycle_through(to) {
+            None => Ok(()),
+            Some(names) => {
+                self.waits_no_more();
+                Err(names)
+            }
+        }
+    }
+
+    /// The call is over.
+    pub(crate) fn waits_no_more(&self) {
+        let edge = self.waits_for.lock().take();
+        drop(edge); // after the lock: the call may hold an answer of the user's
+    }
+
+    fn cycle_through(self: &Arc<Self>, first: &Arc<Node>) -> Option<Vec<Arc<str>>> {
+        let mut names = vec![Arc::clone(&self.name), Arc::clone(&first.name)];
+        let mut at = Arc::clone(first);
+        while !Arc::ptr_eq(&at, self) {
+            let edge = at.waits_for.lock().clone()?;
+            if !edge.call.is_in_flight() || names.len() > MAX_HOPS {
+                return None;
+            }
+            names.push(Arc::clone(&edge.to.name));
+            at = edge.to;
+        }
+        Some(names)
+    }
+}
+
+/// One life of a child.
+pub(crate) struct Incarnation {
+    pub(crate) node: Arc<Node>,
+    pub(crate) epoch: u64,
+    pub(crate) since: Instant,
+    pub(crate) over: Gate,
+    state: AtomicU8,
+    told: AtomicU8,
+    current: Mutex<Option<Arc<dyn Settle>>>,
+}
+
+impl Incarnation {
+    pub(crate) fn new(node: Arc<Node>, epoch: u64, since: Instant) -> Arc<Self> {
+        Arc::new(Self {
+            node,
+            epoch,
+            since,
+            over: Gate::default(),
+            state: AtomicU8::new(Lifecycle::Starting as u8),
+            told: AtomicU8::new(0),
+            current: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn state(&self) -> Lifecycle {
+        Lifecycle::from_u8(self.state.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    pub(crate) fn set_state(&self, state: Lifecycle) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn told(&self) -> u8 {
+        self.told.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.told() & told::ABANDONED != 0
+    }
+
+    /// Sets the bits. The caller wakes the worker.
+    pub(crate) fn tell(&self, bits: u8) {
+        self.told.fetch_or(bits, Ordering::SeqCst);
+    }
+
+    /// Gives it up: the caller inside is told at once.
+    pub(crate) fn abandon(&self) {
+        self.tell(told::ABANDONED);
+        let current = self.current.lock().take();
+        if let Some(call) = current {
+            call.settle(Failure::Crashed);
+        }
+    }
+
+    /// A call comes into its handler. An incarnation that was abandoned in this very moment
+    /// settles it: the caller gets `Crashed` whichever of the two was first.
+    #[inline]
+    pub(crate) fn holds(&self, call: Arc<dyn Settle>) {
+        *self.current.lock() = Some(call);
+        if self.is_abandoned() {
+            self.abandon();
+        }
+    }
+
+    /// The handler is done with the call.
+    #[inline]
+    pub(crate) fn holds_no_more(&self) {
+        let current = self.current.lock().take();
+        if let Some(call) = current {
+            call.handler_returned();
+        }
+    }
+
+    /// By when the caller whose message is being handled wants its answer.
+    pub(crate) fn inherited_deadline(&self, now: Instant) -> Option<Deadline> {
+        let current = self.current.lock().clone();
+        current.map(|call| call.deadline(now))
+    }
+}

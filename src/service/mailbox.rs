@@ -1,0 +1,344 @@
+//! The mailbox of a child: a bounded channel that outlives incarnations and can be closed.
+//!
+//! The protocol, its proof and what is lost are on the page [`protocol`](super::protocol).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::deadline::{Deadline, Limit};
+use super::reply::Settle;
+use super::wait::{self, SenderQueue, WakeCell};
+use crate::sync::{
+    self, AtomicBool, AtomicU64, Clock, Mutex, Ordering, Receiver, Refused, Sender, fence, mutant,
+};
+
+/// What happens to a message that is sent to a full mailbox.
+///
+/// Control messages (stop, timers, monitors) are never subject to it.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use underpin::Overflow;
+///
+/// assert_eq!(Overflow::default(), Overflow::Block(Duration::from_secs(1)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// The sender waits for space, at most this long; then it gets its message back. The default,
+    /// with 1 s.
+    Block(Duration),
+    /// The sender gets its message back at once.
+    Reject,
+    /// The message being sent is dropped and counted; a call gets `Shed`.
+    DropNewest,
+    /// The oldest message is dropped and counted; a call gets `Shed`. If other senders take the
+    /// space so made several times over, the message being sent is handed back.
+    DropOldest,
+}
+
+impl Default for Overflow {
+    fn default() -> Self {
+        Self::Block(Duration::from_secs(1))
+    }
+}
+
+/// What becomes of queued messages when an incarnation crashed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// They wait for the next incarnation, in order. The default.
+    #[default]
+    Keep,
+    /// They are cleared before the next incarnation starts: calls get `Crashed`, casts become dead
+    /// letters.
+    Clear,
+}
+
+/// How often `DropOldest` makes room that somebody else takes before it gives up.
+const MAX_EVICTIONS: usize = 16;
+
+/// A message and the call that it belongs to, if it is one.
+pub(crate) struct Envelope<M> {
+    pub(crate) message: M,
+    pub(crate) call: Option<Arc<dyn Settle>>,
+}
+
+/// Why a message did not get in. It is handed back.
+pub(crate) enum NotSent<M> {
+    Full(Envelope<M>),
+    TimedOut(Envelope<M>),
+    Closed(Envelope<M>),
+}
+
+/// What the sender has to do after a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// Nothing: the message is in.
+    Accepted,
+    /// The message is in, but the mailbox closed in the same moment: the sender drains it.
+    RacedWithClose,
+}
+
+/// `M` is the message; `U` travels in the urgent lane, which is never full.
+pub(crate) struct Mailbox<M, U> {
+    sender: Sender<Envelope<M>>,
+    receiver: Receiver<Envelope<M>>,
+    overflow: Overflow,
+    closed: AtomicBool,
+    /// Held to close, to reopen, and to take one message out of a closed mailbox.
+    closing: Mutex<()>,
+    pub(crate) wake: WakeCell,
+    senders: SenderQueue,
+    has_urgent: AtomicBool,
+    urgent: Mutex<VecDeque<U>>,
+    shed: AtomicU64,
+}
+
+impl<M, U> Mailbox<M, U> {
+    /// An open mailbox for `capacity` messages, at least one.
+    pub(crate) fn new(capacity: usize, overflow: Overflow) -> Self {
+        let (sender, receiver) = sync::bounded(capacity.max(1));
+        Self {
+            sender,
+            receiver,
+            overflow,
+            closed: AtomicBool::new(false),
+            closing: Mutex::new(()),
+            wake: WakeCell::default(),
+            senders: SenderQueue::default(),
+            has_urgent: AtomicBool::new(false),
+            urgent: Mutex::new(VecDeque::new()),
+            shed: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sender.len()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.sender.capacity()
+    }
+
+    /// Messages given up because the mailbox was full.
+    pub(crate) fn shed(&self) -> u64 {
+        self.shed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    // ---- sending -------------------------------------------------------------------------
+
+    /// Whether a send to the full mailbox waits.
+    pub(crate) fn would_block(&self) -> bool {
+        matches!(self.overflow, Overflow::Block(_))
+    }
+
+    /// How long a sender with this limit waits for space.
+    pub(crate) fn patience(&self, limit: Limit) -> Duration {
+        match (self.overflow, limit) {
+            (Overflow::Block(patience), Limit::In(timeout)) => patience.min(timeout),
+            (Overflow::Block(patience), Limit::By(_)) => patience,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Steps 1 to 4 of a send: look whether it is closed, enqueue, fence, wake and look again.
+    #[inline]
+    pub(crate) fn offer(&self, envelope: Envelope<M>) -> Result<Sent, NotSent<M>> {
+        if self.is_closed() {
+            return Err(NotSent::Closed(envelope));
+        }
+        match self.sender.try_send(envelope) {
+            Ok(()) => Ok(self.sent()),
+            Err(Refused::Full(envelope) | Refused::Disconnected(envelope)) => Err(NotSent::Full(envelope)),
+        }
+    }
+
+    #[inline]
+    fn sent(&self) -> Sent {
+        if !mutant!(SendWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
+        self.wake.wake();
+        if self.is_closed() && !mutant!(SendWithoutRecheck) {
+            return Sent::RacedWithClose;
+        }
+        Sent::Accepted
+    }
+
+    /// What the overflow policy does for a message that found the mailbox full. May block, at most
+    /// as long as `Overflow::Block` says and not beyond `limit`. What is given up for the message
+    /// is handed to `spill`, with no lock held.
+    #[cold]
+    pub(crate) fn overflowed(
+        &self,
+        envelope: Envelope<M>,
+        clock: &Clock,
+        limit: Limit,
+        mut spill: impl FnMut(Envelope<M>),
+    ) -> Result<Sent, NotSent<M>> {
+        match self.overflow {
+            Overflow::Reject => Err(NotSent::Full(envelope)),
+            Overflow::DropOldest => self.evict_for(envelope, spill),
+            Overflow::Block(patience) => self.block_for(envelope, clock, patience, limit),
+            Overflow::DropNewest => {
+                self.shed.fetch_add(1, Ordering::Relaxed);
+                spill(envelope);
+                Ok(Sent::Accepted)
+            }
+        }
+    }
+
+    /// Takes the head out, again and again, until the message is in.
+    fn evict_for(
+        &self,
+        mut envelope: Envelope<M>,
+        mut spill: impl FnMut(Envelope<M>),
+    ) -> Result<Sent, NotSent<M>> {
+        for _ in 0..MAX_EVICTIONS {
+            if mutant!(EvictNewest) {
+                spill(envelope);
+                return Ok(Sent::Accepted);
+            }
+            if let Ok(oldest) = self.receiver.try_recv() {
+                self.shed.fetch_add(1, Ordering::Relaxed);
+                spill(oldest);
+            }
+            envelope = match self.offer(envelope) {
+                Err(NotSent::Full(back)) => back,
+                settled => return settled,
+            };
+        }
+        Err(NotSent::Full(envelope))
+    }
+
+    /// Waits for space. Yields first: a consumer that is running makes some soon.
+    fn block_for(
+        &self,
+        envelope: Envelope<M>,
+        clock: &Clock,
+        patience: Duration,
+        limit: Limit,
+    ) -> Result<Sent, NotSent<M>> {
+        let now = clock.now();
+        let until = Deadline::from(now, patience).min(limit.deadline(now));
+        wait::spin_as_sender(|| self.is_closed() || self.len() < self.capacity());
+        self.park_for(envelope, clock, until)
+    }
+
+    fn park_for(
+        &self,
+        mut envelope: Envelope<M>,
+        clock: &Clock,
+        until: Deadline,
+    ) -> Result<Sent, NotSent<M>> {
+        loop {
+            let waiting = self.senders.join();
+            let mut outcome = self.offer(envelope);
+            while matches!(outcome, Err(NotSent::Full(_))) && !waiting.is_called() {
+                if until.has_passed(clock.now()) {
+                    outcome = self.last_try(outcome);
+                    break;
+                }
+                clock.park(until.instant());
+            }
+            envelope = match outcome {
+                Err(NotSent::Full(back)) => back, // called: once more
+                settled => {
+                    self.senders.leave(&waiting, settled.is_ok());
+                    return settled;
+                }
+            };
+        }
+    }
+
+    /// The deadline has come; so may have space, in the same moment.
+    fn last_try(&self, outcome: Result<Sent, NotSent<M>>) -> Result<Sent, NotSent<M>> {
+        match outcome {
+            Err(NotSent::Full(envelope)) => match self.offer(envelope) {
+                Err(NotSent::Full(back)) => Err(NotSent::TimedOut(back)),
+                settled => settled,
+            },
+            settled => settled,
+        }
+    }
+
+    // ---- receiving -----------------------------------------------------------------------
+
+    /// Takes the next message out, and calls a sender that waits for the space.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Envelope<M>> {
+        let envelope = self.receiver.try_recv().ok()?;
+        self.senders.call_one();
+        Some(envelope)
+    }
+
+    /// Whether there is anything for the worker: a message, or something in the urgent lane.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        !self.receiver.is_empty() || self.has_urgent()
+    }
+
+    // ---- the urgent lane -----------------------------------------------------------------
+
+    /// Puts something in the urgent lane. Never blocks, never refuses; taken after the queue's
+    /// owner is gone, it is dropped with the mailbox.
+    pub(crate) fn push_urgent(&self, urgent: U) {
+        let mut lane = self.urgent.lock();
+        lane.push_back(urgent);
+        self.has_urgent.store(true, Ordering::SeqCst);
+        drop(lane);
+        fence(Ordering::SeqCst);
+        self.wake.wake();
+    }
+
+    #[inline]
+    pub(crate) fn has_urgent(&self) -> bool {
+        self.has_urgent.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn pop_urgent(&self) -> Option<U> {
+        let mut lane = self.urgent.lock();
+        let urgent = lane.pop_front();
+        self.has_urgent.store(!lane.is_empty(), Ordering::SeqCst);
+        urgent
+    }
+
+    // ---- closing -------------------------------------------------------------------------
+
+    /// Steps 1 and 2 of a close: nothing more gets in, and whoever waits for space hears of it.
+    /// The closer goes on to drain. `false` if it was closed already.
+    pub(crate) fn close(&self) -> bool {
+        let held = self.closing.lock();
+        let was_open = !self.closed.swap(true, Ordering::SeqCst);
+        drop(held);
+        if !mutant!(CloseWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
+        if !mutant!(CloseWithoutCall) {
+            self.senders.call_all();
+        }
+        was_open
+    }
+
+    /// Lets messages in again, for a child that is started anew after its end.
+    pub(crate) fn reopen(&self) {
+        let _held = self.closing.lock();
+        self.closed.store(false, Ordering::SeqCst);
+    }
+
+    /// Takes one message out of a closed mailbox; `None` when it is empty or was reopened. Both the
+    /// closer and a sender that raced with it drain; each message comes out once.
+    pub(crate) fn take_closed(&self) -> Option<Envelope<M>> {
+        let _held = self.closing.lock();
+        if !self.is_closed() {
+            return None;
+        }
+        self.receiver.try_recv().ok()
+    }
+}

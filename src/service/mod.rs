@@ -1,0 +1,18 @@
+//! The kit: one service is one OS thread and one bounded mailbox.
+
+pub(crate) mod context;
+pub(crate) mod core;
+pub(crate) mod deadline;
+pub(crate) mod exit;
+pub(crate) mod handle;
+pub(crate) mod incarnation;
+pub(crate) mod mailbox;
+pub(crate) mod monitor;
+pub(crate) mod reply;
+pub(crate) mod scope;
+#[allow(clippy::module_inception)] // the noun of the file is the trait
+pub(crate) mod service;
+pub(crate) mod thread;
+pub(crate) mod timers;
+pub(crate) mod wait;
+pub(crate) mod worker;

@@ -1,0 +1,66 @@
+//! Monitors: exactly one `Down` for each, when the child is gone for good.
+//!
+//! A monitor is set on a child, not on an incarnation: restarts are not told. It belongs to the
+//! incarnation that set it: what is told to one that is gone is dropped.
+
+use std::sync::Arc;
+
+use super::exit::Exit;
+use crate::sync::Mutex;
+
+/// The end of a monitored child.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Down {
+    /// The name of the child.
+    pub name: Arc<str>,
+    /// Which of its incarnations was the last.
+    pub epoch: u64,
+    /// How that one ended.
+    pub exit: Exit,
+}
+
+/// One monitor, to [remove](crate::Context::demonitor) it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MonitorRef(pub(crate) u64);
+
+/// What a monitor does when its child is down: pass it on, never user code.
+pub(crate) type Tell = Box<dyn FnOnce(Down) + Send>;
+
+/// Those who watch one child.
+#[derive(Default)]
+pub(crate) struct Watchers(Mutex<Watching>);
+
+#[derive(Default)]
+struct Watching {
+    down: Option<Down>,
+    tell: Vec<Tell>,
+}
+
+impl Watchers {
+    /// Adds one. It is told at once if the child is down.
+    pub(crate) fn add(&self, tell: Tell) {
+        let mut watching = self.0.lock();
+        match watching.down.clone() {
+            None => watching.tell.push(tell),
+            Some(down) => {
+                drop(watching);
+                tell(down);
+            }
+        }
+    }
+
+    /// The child is down: tells everyone, once.
+    pub(crate) fn down(&self, down: Down) {
+        let mut watching = self.0.lock();
+        let tell = std::mem::take(&mut watching.tell);
+        watching.down = Some(down.clone());
+        drop(watching);
+        tell.into_iter().for_each(|tell| tell(down.clone()));
+    }
+
+    /// The child is started again: monitors set from now on wait for its next end.
+    pub(crate) fn up(&self) {
+        self.0.lock().down = None;
+    }
+}

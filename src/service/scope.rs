@@ -1,0 +1,90 @@
+//! What the current thread is doing: whose handler it runs, and why it drops things.
+//!
+//! A [`Reply`](super::Reply) that is dropped unsent asks here what to tell its caller:
+//!
+//! | the thread | the caller gets |
+//! |---|---|
+//! | runs a handler | what the handler's end says: `Ok` -> `NoReply`, `Err` or a panic -> `Crashed` |
+//! | drops a state or drains a mailbox for a stated reason | that reason |
+//! | is any other | `NoReply`, or `Crashed` while it unwinds |
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::incarnation::Incarnation;
+use super::reply::{Failure, Settle};
+use crate::sync;
+
+#[derive(Default)]
+struct Scope {
+    me: Option<Arc<Incarnation>>,
+    handling: bool,
+    reason: Option<Failure>,
+    dropped: Vec<Arc<dyn Settle>>,
+}
+
+sync::thread_local! {
+    static SCOPE: RefCell<Scope> = RefCell::new(Scope::default());
+}
+
+/// Runs `work` as the thread of `me`. The simulation enters for each step, a thread once.
+pub(crate) fn enter<R>(me: &Arc<Incarnation>, work: impl FnOnce() -> R) -> R {
+    let before = SCOPE.with(|scope| scope.borrow_mut().me.replace(Arc::clone(me)));
+    let result = work();
+    SCOPE.with(|scope| scope.borrow_mut().me = before);
+    result
+}
+
+/// The incarnation whose thread this is.
+pub(crate) fn me() -> Option<Arc<Incarnation>> {
+    SCOPE.try_with(|scope| scope.borrow().me.clone()).ok().flatten()
+}
+
+/// From here on dropped replies wait for the handler's end.
+#[inline]
+pub(crate) fn handler_begins() {
+    SCOPE.with(|scope| scope.borrow_mut().handling = true);
+}
+
+/// Settles what the handler dropped.
+#[inline]
+pub(crate) fn handler_ended(failure: impl FnOnce() -> Failure) {
+    let dropped = SCOPE.with(|scope| {
+        let mut scope = scope.borrow_mut();
+        scope.handling = false;
+        if scope.dropped.is_empty() { Vec::new() } else { std::mem::take(&mut scope.dropped) }
+    });
+    if !dropped.is_empty() {
+        let failure = failure();
+        dropped.iter().for_each(|slot| slot.settle(failure.clone()));
+    }
+}
+
+/// Runs `work`; replies that it drops are settled with `reason`.
+pub(crate) fn dropping<R>(reason: Failure, work: impl FnOnce() -> R) -> R {
+    let before = SCOPE.with(|scope| scope.borrow_mut().reason.replace(reason));
+    let result = work();
+    // Out of the borrow before it is dropped: the reason may hold an error of the user's.
+    let _stated = SCOPE.with(|scope| std::mem::replace(&mut scope.borrow_mut().reason, before));
+    result
+}
+
+/// What becomes of a reply that is dropped unsent on this thread.
+pub(crate) fn reply_dropped(slot: Arc<dyn Settle>) {
+    let verdict = SCOPE.try_with(|scope| {
+        let mut scope = scope.borrow_mut();
+        match &scope.reason {
+            Some(reason) => Some(reason.clone()),
+            None if scope.handling => {
+                scope.dropped.push(Arc::clone(&slot));
+                None
+            }
+            None if std::thread::panicking() => Some(Failure::Crashed),
+            None => Some(Failure::NoReply),
+        }
+    });
+    // A thread that ends has no scope any more.
+    if let Some(failure) = verdict.unwrap_or(Some(Failure::NoReply)) {
+        slot.settle(failure);
+    }
+}

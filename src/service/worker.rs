@@ -1,0 +1,536 @@
+//! The life of one incarnation, as a machine that is driven step by step.
+//!
+//! ```text
+//! Boot ----> Serve ----> Terminate ----> Cleanup ----> Over
+//!   |          |  (a panic: the state may be torn)  ^
+//!   \----------\------------------------------------/
+//! ```
+//!
+//! A thread drives it ([`run`](Machine::run)), a model does, the simulation does: the code is the
+//! same. One step handles at most one message, so whoever drives it may stop between any two.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::context::{Context, Env};
+use super::core::{Core, DeadReason};
+use super::exit::{Exit, Lifecycle};
+use super::incarnation::{Incarnation, told};
+use super::mailbox::{Envelope, Keep};
+use super::reply::Failure;
+use super::scope;
+use super::service::{Init, Next, Service};
+use super::wait::{Spinner, Wait};
+use crate::error::{Reaction, Reactions, SharedError, panic_text};
+use crate::registry::{Registration, Registry};
+use crate::sync::{Clock, Mutex, mutant};
+
+/// What a step has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Something was done; there may be more.
+    Again,
+    /// Nothing to do before there is mail or the moment comes.
+    Idle(Option<Instant>),
+    /// The machine has ended.
+    Over,
+}
+
+/// Something that is driven step by step until it is over.
+pub(crate) trait Machine {
+    fn step(&mut self, now: Instant) -> Step;
+    /// Waits until there is mail, or the moment has come.
+    fn wait(&mut self, until: Option<Instant>);
+    /// Whether the next step looks at the time.
+    fn is_timed(&self) -> bool;
+    fn clock(&self) -> &Clock;
+    /// How it ended; once it is over.
+    fn ending(&mut self) -> Ending;
+
+    /// Drives it to its end. The clock is read only while somebody looks at it.
+    fn run(&mut self) {
+        let clock = self.clock().clone();
+        let mut now = clock.now();
+        loop {
+            match self.step(now) {
+                Step::Again => {}
+                Step::Idle(until) => self.wait(until),
+                Step::Over => return,
+            }
+            if self.is_timed() {
+                now = clock.now();
+            }
+        }
+    }
+}
+
+/// Where in its life an incarnation crashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CrashContext {
+    /// In the factory or in `init`.
+    Starting,
+    /// In `handle` or `idle`.
+    Running,
+    /// In `terminate`, or while its state was dropped.
+    Stopping,
+}
+
+/// The end of an incarnation, as told to its supervisor.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub(crate) exit: Exit,
+    pub(crate) context: CrashContext,
+    pub(crate) label: Option<&'static str>,
+    /// A panic in `terminate` or in the drop of the state, beside the exit.
+    pub(crate) aftermath: Option<Arc<str>>,
+}
+
+impl Ending {
+    pub(crate) fn of(exit: Exit, context: CrashContext) -> Self {
+        Self { exit, context, label: None, aftermath: None }
+    }
+}
+
+/// Who is told of the start and the end of an incarnation. Never blocks, runs no user code.
+pub(crate) trait Overseer: Send + Sync {
+    fn ready(&self, child: u64, epoch: u64);
+    fn over(&self, child: u64, epoch: u64, ending: Ending);
+}
+
+/// What the worker knows of its child's contract.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    pub(crate) keep: Keep,
+    pub(crate) wait: Wait,
+    pub(crate) reactions: Reactions,
+    /// Whether the child is started again after this exit.
+    pub(crate) wants_restart: fn(&Exit) -> bool,
+}
+
+/// Makes a fresh state, on the thread of the incarnation.
+pub(crate) type Factory<S> = Arc<dyn Fn() -> Result<S, SharedError> + Send + Sync>;
+
+/// What is shared between the child's spec and its workers.
+pub(crate) struct Cell<S: Service> {
+    pub(crate) core: Arc<Core<S::Msg>>,
+    pub(crate) terms: Terms,
+    /// Taken by the only incarnation of a temporary child, so that it goes with it.
+    pub(crate) factory: Mutex<Option<Factory<S>>>,
+    pub(crate) registration: Mutex<Option<Registration>>,
+    pub(crate) one_life: bool,
+}
+
+impl<S: Service> Cell<S> {
+    fn factory(&self) -> Option<Factory<S>> {
+        let mut factory = self.factory.lock();
+        if self.one_life { factory.take() } else { factory.clone() }
+    }
+
+    /// Frees the name, if it had one.
+    pub(crate) fn unregister(&self, registry: &Registry) {
+        let registration = self.registration.lock().take();
+        if let Some(registration) = registration {
+            registry.unregister(&registration);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Boot,
+    Serve,
+    Terminate,
+    Cleanup,
+    Over,
+}
+
+/// One incarnation of a service.
+pub(crate) struct Worker<S: Service> {
+    cell: Arc<Cell<S>>,
+    incarnation: Arc<Incarnation>,
+    overseer: Arc<dyn Overseer>,
+    /// The child and the life, as the overseer counts them.
+    born: (u64, u64),
+    phase: Phase,
+    service: Option<S>,
+    cx: Context<S>,
+    spinner: Spinner,
+    ending: Option<Ending>,
+    label: Option<&'static str>,
+    /// The previous incarnation crashed, and the mailbox is cleared of what it left.
+    clear: bool,
+    /// A monitor's message at the head of the lane, and how many queued messages go before it.
+    before_urgent: Option<usize>,
+    handled: u64,
+}
+
+impl<S: Service> Worker<S> {
+    pub(crate) fn new(
+        cell: Arc<Cell<S>>,
+        env: Env,
+        overseer: Arc<dyn Overseer>,
+        born: (u64, u64),
+        incarnation: Arc<Incarnation>,
+        crashed_before: bool,
+    ) -> Self {
+        let cx = Context::new(Arc::clone(&cell.core), Arc::clone(&incarnation), env);
+        Self {
+            spinner: Spinner::new(cell.terms.wait),
+            clear: crashed_before && cell.terms.keep == Keep::Clear,
+            cell,
+            incarnation,
+            overseer,
+            born,
+            phase: Phase::Boot,
+            service: None,
+            cx,
+            ending: None,
+            label: None,
+            before_urgent: None,
+            handled: 0,
+        }
+    }
+
+    fn core(&self) -> &Core<S::Msg> {
+        &self.cell.core
+    }
+
+    fn enter(&self, state: Lifecycle) {
+        self.incarnation.set_state(state);
+        self.cx.env.observer.entered(&self.incarnation);
+    }
+
+    // ---- Boot ----------------------------------------------------------------------------
+
+    fn boot(&mut self) -> Step {
+        self.core().mailbox.wake.take_seat(self.incarnation.epoch);
+        self.enter(Lifecycle::Initializing);
+        if self.clear {
+            self.core().clear();
+        }
+        let booted = catch_unwind(AssertUnwindSafe(|| self.start_service()));
+        if self.incarnation.is_abandoned() {
+            return self.vanish();
+        }
+        match booted {
+            Ok(Ok(Init::Ready)) => self.ready(),
+            Ok(Ok(Init::Ignore)) => self.end(Exit::Ignored, CrashContext::Starting),
+            Ok(Err(error)) => self.end(Exit::Failed(error), CrashContext::Starting),
+            Err(panic) => self.end(Exit::Panicked(panic_text(&*panic)), CrashContext::Starting),
+        }
+    }
+
+    fn start_service(&mut self) -> Result<Init, SharedError> {
+        let Some(factory) = self.cell.factory() else {
+            return Err(Box::<dyn std::error::Error + Send + Sync>::from("its one life is over").into());
+        };
+        let made = factory()?;
+        drop(factory);
+        let service = self.service.insert(made);
+        service.init(&mut self.cx).map_err(|error| SharedError::from(error.into()))
+    }
+
+    fn ready(&mut self) -> Step {
+        self.phase = Phase::Serve;
+        self.enter(Lifecycle::Running);
+        self.overseer.ready(self.born.0, self.born.1);
+        Step::Again
+    }
+
+    // ---- Serve ---------------------------------------------------------------------------
+
+    #[inline]
+    fn serve(&mut self, now: Instant) -> Step {
+        let told = self.incarnation.told();
+        if told != 0 && !mutant!(IgnoreStop) {
+            return self.obey(told);
+        }
+        if let Some(message) = self.due(now) {
+            return self.deliver(Envelope { message, call: None });
+        }
+        if self.core().mailbox.has_urgent() {
+            return self.serve_urgent(now);
+        }
+        match self.cell.core.mailbox.take() {
+            Some(envelope) => self.deliver(envelope),
+            None => self.rest(now),
+        }
+    }
+
+    #[cold]
+    fn obey(&mut self, told: u8) -> Step {
+        if told & told::ABANDONED != 0 {
+            return self.vanish();
+        }
+        self.end(Exit::Shutdown, CrashContext::Running);
+        self.phase = Phase::Terminate;
+        Step::Again
+    }
+
+    #[inline]
+    fn due(&mut self, now: Instant) -> Option<S::Msg> {
+        if self.cx.timers.is_empty() {
+            return None;
+        }
+        self.cx.timers.pop_due(now)
+    }
+
+    /// The end of a monitored child goes behind what is queued now: that may be its last words.
+    #[cold]
+    fn serve_urgent(&mut self, now: Instant) -> Step {
+        let before = *self.before_urgent.get_or_insert(self.cell.core.mailbox.len());
+        if before > 0
+            && let Some(envelope) = self.cell.core.mailbox.take()
+        {
+            self.before_urgent = Some(before - 1);
+            return self.deliver(envelope);
+        }
+        self.before_urgent = None;
+        let Some(urgent) = self.cell.core.mailbox.pop_urgent() else {
+            return self.rest(now);
+        };
+        // It may be for an earlier incarnation, or taken back.
+        if urgent.epoch != self.incarnation.epoch || !self.cx.monitors.remove(&urgent.monitor) {
+            return Step::Again;
+        }
+        match catch_unwind(AssertUnwindSafe(urgent.message)) {
+            Ok(message) => self.deliver(Envelope { message, call: None }),
+            Err(panic) => self.end(Exit::Panicked(panic_text(&*panic)), CrashContext::Running),
+        }
+    }
+
+    #[inline]
+    fn deliver(&mut self, envelope: Envelope<S::Msg>) -> Step {
+        self.work();
+        let Envelope { message, call } = envelope;
+        let is_call = call.is_some();
+        if let Some(call) = call {
+            self.incarnation.holds(call);
+        }
+        self.label = catch_unwind(AssertUnwindSafe(|| S::label(&message))).ok();
+        let step = self.guarded(|service, cx| service.handle(message, cx));
+        if is_call {
+            self.incarnation.holds_no_more();
+        }
+        self.handled += 1;
+        step
+    }
+
+    /// The incarnation is busy from here to its next rest.
+    #[inline]
+    fn work(&mut self) {
+        if self.incarnation.state() != Lifecycle::Processing {
+            self.incarnation.set_state(Lifecycle::Processing);
+        }
+        if self.cx.idle.after.is_some() {
+            self.cx.idle.due = None;
+            self.cx.idle.told = false;
+        }
+    }
+
+    /// Runs a callback, settles the replies that it dropped, and does what its result says.
+    #[inline]
+    fn guarded(&mut self, callback: impl FnOnce(&mut S, &mut Context<S>) -> Result<Next, S::Error>) -> Step {
+        let Some(service) = self.service.as_mut() else {
+            return Step::Over; // not reached: there is a service while it serves
+        };
+        let cx = &mut self.cx;
+        scope::handler_begins();
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            callback(service, cx).map_err(|error| (S::kind(&error), SharedError::from(error.into())))
+        }));
+        match outcome {
+            Ok(Ok(next)) => {
+                scope::handler_ended(|| Failure::NoReply);
+                if next == Next::Continue { Step::Again } else { self.finish(Exit::Normal) }
+            }
+            Ok(Err((kind, source))) => self.react(kind, source),
+            Err(panic) => {
+                scope::handler_ended(|| Failure::Crashed);
+                self.end(Exit::Panicked(panic_text(&*panic)), CrashContext::Running)
+            }
+        }
+    }
+
+    #[cold]
+    fn react(&mut self, kind: crate::error::ErrorKind, source: SharedError) -> Step {
+        match self.cell.terms.reactions.of(kind) {
+            Reaction::Restart => {
+                scope::handler_ended(|| Failure::Crashed);
+                self.finish(Exit::Failed(source))
+            }
+            Reaction::Answer => {
+                let label = self.label.unwrap_or("?");
+                self.cx.env.observer.answered(&self.incarnation, label, kind, &source);
+                scope::handler_ended(|| Failure::Failed { kind, source });
+                Step::Again
+            }
+        }
+    }
+
+    /// Nothing is queued: tells the idle time-out if it is due, else says until when to wait.
+    fn rest(&mut self, now: Instant) -> Step {
+        let idle = &mut self.cx.idle;
+        if let Some(after) = idle.after
+            && !idle.told
+        {
+            let due = *idle.due.get_or_insert_with(|| now.checked_add(after).unwrap_or(now));
+            if now >= due {
+                idle.told = true;
+                idle.due = None;
+                self.label = Some("idle");
+                return self.guarded(|service, cx| service.idle(cx));
+            }
+        }
+        self.incarnation.set_state(Lifecycle::Running);
+        self.report_handled();
+        let timer = self.cx.timers.next_deadline();
+        Step::Idle(match (timer, self.cx.idle.due) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        })
+    }
+
+    fn report_handled(&mut self) {
+        let handled = std::mem::take(&mut self.handled);
+        self.core().count_handled(handled);
+    }
+
+    // ---- the end -------------------------------------------------------------------------
+
+    /// An end with a state that is whole: `terminate` is called.
+    fn finish(&mut self, exit: Exit) -> Step {
+        self.end(exit, CrashContext::Running);
+        self.phase = Phase::Terminate;
+        Step::Again
+    }
+
+    fn end(&mut self, exit: Exit, context: CrashContext) -> Step {
+        let label = if context == CrashContext::Running { self.label } else { None };
+        self.ending = Some(Ending { exit, context, label, aftermath: None });
+        self.phase = Phase::Cleanup;
+        Step::Again
+    }
+
+    fn terminate(&mut self) -> Step {
+        self.phase = Phase::Cleanup;
+        if self.incarnation.is_abandoned() {
+            return self.vanish();
+        }
+        self.enter(Lifecycle::Terminating);
+        let (Some(service), Some(ending)) = (self.service.as_mut(), self.ending.as_mut()) else {
+            return Step::Again;
+        };
+        let terminated = catch_unwind(AssertUnwindSafe(|| service.terminate(&ending.exit)));
+        if let Err(panic) = terminated {
+            ending.aftermath = Some(panic_text(&*panic));
+        }
+        Step::Again
+    }
+
+    fn cleanup(&mut self) -> Step {
+        self.phase = Phase::Over;
+        if self.incarnation.is_abandoned() {
+            return self.vanish();
+        }
+        self.enter(Lifecycle::Cleanup);
+        let exit = self.ending.as_ref().map_or(Exit::Killed, |ending| ending.exit.clone());
+        self.drop_state(if exit.is_calm() { Failure::Stopped } else { Failure::Crashed });
+        self.report_handled();
+        if self.is_for_good(&exit) {
+            self.close_child(&exit);
+        } else {
+            self.core().ended(&exit);
+            self.enter(Lifecycle::Restarting);
+        }
+        Step::Over
+    }
+
+    /// Whether nobody will start the child again, as far as that is known here. What is not known
+    /// here (a restart too many, a stop that nobody ordered for good) the supervisor does.
+    fn is_for_good(&self, exit: &Exit) -> bool {
+        if self.incarnation.told() & told::FOR_GOOD != 0 {
+            return true;
+        }
+        self.is_up() && !matches!(exit, Exit::Shutdown) && !(self.cell.terms.wants_restart)(exit)
+    }
+
+    /// Whether it ever came up: a failed start is its supervisor's to judge.
+    fn is_up(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.context != CrashContext::Starting)
+    }
+
+    fn close_child(&mut self, exit: &Exit) {
+        self.cell.unregister(&self.cx.env.registry);
+        if self.core().close(exit) {
+            self.core().drain(DeadReason::Stopped);
+            self.cx.env.observer.entered(&self.incarnation);
+        }
+    }
+
+    /// Drops state and timers. A panic in that is contained and reported.
+    fn drop_state(&mut self, reason: Failure) {
+        let service = self.service.take();
+        let timers = self.cx.timers.clear();
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            scope::dropping(reason, || {
+                drop(service);
+                drop(timers);
+            });
+        }));
+        if let (Err(panic), Some(ending)) = (dropped, self.ending.as_mut()) {
+            ending.aftermath = Some(panic_text(&*panic));
+        }
+    }
+
+    /// It was abandoned: drops what is its own and touches nothing that belongs to the child.
+    #[cold]
+    fn vanish(&mut self) -> Step {
+        self.phase = Phase::Over;
+        self.drop_state(Failure::Crashed);
+        self.ending = Some(Ending::of(Exit::Killed, CrashContext::Running));
+        Step::Over
+    }
+}
+
+impl<S: Service> Machine for Worker<S> {
+    #[inline]
+    fn step(&mut self, now: Instant) -> Step {
+        match self.phase {
+            Phase::Serve => self.serve(now),
+            Phase::Boot => self.boot(),
+            Phase::Terminate => self.terminate(),
+            Phase::Cleanup => self.cleanup(),
+            Phase::Over => Step::Over,
+        }
+    }
+
+    fn wait(&mut self, until: Option<Instant>) {
+        let (core, incarnation) = (&self.cell.core, &self.incarnation);
+        let has_work = || core.mailbox.has_mail() || incarnation.told() != 0;
+        if self.spinner.spin(has_work) {
+            return;
+        }
+        if !core.mailbox.wake.announce(incarnation.epoch) {
+            return;
+        }
+        if !has_work() && core.mailbox.wake.is_asleep() {
+            self.cx.env.clock.park(until);
+        }
+        core.mailbox.wake.awake();
+    }
+
+    fn is_timed(&self) -> bool {
+        !self.cx.timers.is_empty() || self.cx.idle.after.is_some()
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.cx.env.clock
+    }
+
+    fn ending(&mut self) -> Ending {
+        self.ending.take().unwrap_or_else(|| Ending::of(Exit::Killed, CrashContext::Running))
+    }
+}

@@ -1,0 +1,240 @@
+//! A child as its supervisor sees it: something to launch, to stop and to bury.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::clerk::Clerk;
+use super::machine::Supervision;
+use super::policy::ChildRules;
+use super::report::{Reporter, Scribe};
+use super::supervisor::{Plan, Request};
+use crate::service::context::Env;
+use crate::service::core::{Core, DeadReason, Urgent};
+use crate::service::exit::Exit;
+use crate::service::handle::Handle;
+use crate::service::incarnation::{Incarnation, told};
+use crate::service::service::Service;
+use crate::service::thread::{ExitGuard, Host, Job, Zombies};
+use crate::service::worker::{Cell, Machine, Overseer, Worker};
+use crate::sync::{Clock, JoinHandle};
+
+/// What all supervisors of one tree share.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) clock: Clock,
+    pub(crate) registry: crate::registry::Registry,
+    pub(crate) host: Host,
+    pub(crate) reporter: Arc<Reporter>,
+    pub(crate) janitor: Arc<Clerk>,
+    pub(crate) zombies: Zombies,
+}
+
+impl Site {
+    pub(crate) fn env(&self, supervisor: &Arc<str>) -> Env {
+        let scribe = Scribe { supervisor: Arc::clone(supervisor), reporter: Arc::clone(&self.reporter) };
+        Env { clock: self.clock.clone(), registry: self.registry.clone(), observer: Arc::new(scribe) }
+    }
+}
+
+/// One launch of a child.
+pub(crate) struct Launch {
+    pub(crate) child: u64,
+    pub(crate) epoch: u64,
+    pub(crate) overseer: Arc<dyn Overseer>,
+    pub(crate) predecessor: Option<JoinHandle<()>>,
+    /// The last incarnation ended abnormally.
+    pub(crate) crashed_before: bool,
+}
+
+/// What kind of child it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChildKind {
+    /// A service.
+    Worker,
+    /// A nested supervisor.
+    Supervisor,
+}
+
+/// A child, whatever the type of its messages. Nothing in here runs code of the user's, save
+/// [`drain`](Child::drain) and the drop.
+pub(crate) trait Child: Send + Sync {
+    fn name(&self) -> Arc<str>;
+    fn kind(&self) -> ChildKind;
+    fn rules(&self) -> ChildRules;
+    /// What is wrong with its description, if anything.
+    fn fault(&self) -> Option<String>;
+    fn incarnation(&self) -> Arc<Incarnation>;
+    /// The next life: what its thread needs.
+    fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit>;
+    fn stop(&self, for_good: bool, deadline: Option<Instant>);
+    /// Down for good, unless its supervisor is asked: frees the name, shuts the mailbox. `true` if
+    /// something is left to drain.
+    fn retire(&self, site: &Site, exit: &Exit) -> bool;
+    /// Clears away what is left in a closed mailbox. Runs code of the user's.
+    fn drain(&self);
+}
+
+/// A child that is a service.
+pub(crate) struct ServiceChild<S: Service> {
+    pub(super) cell: Arc<Cell<S>>,
+    pub(super) rules: ChildRules,
+    pub(super) stack: Option<usize>,
+    pub(super) registered: bool,
+    pub(super) fault: Option<String>,
+}
+
+impl<S: Service> ServiceChild<S> {
+    /// Takes the name, unless the child has it from an earlier life.
+    fn register(&self, site: &Site) -> Result<(), Exit> {
+        let mut registration = self.cell.registration.lock();
+        if !self.registered || registration.is_some() {
+            return Ok(());
+        }
+        let handle = Arc::new(Handle::new(Arc::clone(&self.cell.core)));
+        let taken = site.registry.register(self.cell.core.name(), handle);
+        *registration = Some(taken.map_err(|error| Exit::NameTaken(error.name))?);
+        Ok(())
+    }
+}
+
+impl<S: Service> Child for ServiceChild<S> {
+    fn name(&self) -> Arc<str> {
+        self.cell.core.name()
+    }
+
+    fn kind(&self) -> ChildKind {
+        ChildKind::Worker
+    }
+
+    fn rules(&self) -> ChildRules {
+        self.rules
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.fault.clone()
+    }
+
+    fn incarnation(&self) -> Arc<Incarnation> {
+        self.cell.core.incarnation()
+    }
+
+    fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit> {
+        self.register(site)?;
+        let incarnation = self.cell.core.be_born(&site.clock);
+        let worker =
+            (Arc::clone(&self.cell), site.env(path), Arc::clone(&launch.overseer), Arc::clone(&incarnation));
+        let build = move || -> Box<dyn Machine> {
+            let (cell, env, overseer, incarnation) = worker;
+            let born = (launch.child, launch.epoch);
+            Box::new(Worker::new(cell, env, overseer, born, incarnation, launch.crashed_before))
+        };
+        Ok(job(site, incarnation, launch, self.stack, Box::new(build)))
+    }
+
+    fn stop(&self, for_good: bool, _deadline: Option<Instant>) {
+        self.cell.core.ask_to_stop(for_good);
+    }
+
+    fn retire(&self, site: &Site, exit: &Exit) -> bool {
+        self.cell.unregister(&site.registry);
+        self.cell.core.close(exit) && self.cell.core.mailbox.len() > 0
+    }
+
+    fn drain(&self) {
+        self.cell.core.drain(DeadReason::Stopped);
+    }
+}
+
+/// A child that is a supervisor.
+pub(crate) struct SupervisorChild {
+    pub(super) plan: Arc<Plan>,
+}
+
+impl Child for SupervisorChild {
+    fn name(&self) -> Arc<str> {
+        self.plan.core.name()
+    }
+
+    fn kind(&self) -> ChildKind {
+        ChildKind::Supervisor
+    }
+
+    fn rules(&self) -> ChildRules {
+        self.plan.as_child
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.plan.fault(false)
+    }
+
+    fn incarnation(&self) -> Arc<Incarnation> {
+        self.plan.core.incarnation()
+    }
+
+    fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit> {
+        let incarnation = self.plan.core.be_born(&site.clock);
+        let (plan, site_there) = (Arc::clone(&self.plan), site.clone());
+        let name = self.name();
+        let path = if path.is_empty() { name } else { Arc::from(format!("{path}/{name}")) };
+        let upward =
+            Upward { overseer: Arc::clone(&launch.overseer), child: launch.child, epoch: launch.epoch };
+        let born = Arc::clone(&incarnation);
+        let build =
+            move || -> Box<dyn Machine> { Box::new(Supervision::new(plan, site_there, path, born, upward)) };
+        Ok(job(site, incarnation, launch, None, Box::new(build)))
+    }
+
+    fn stop(&self, for_good: bool, deadline: Option<Instant>) {
+        if for_good {
+            self.plan.core.incarnation().tell(told::FOR_GOOD);
+        }
+        send_urgent(&self.plan.core, self.incarnation().epoch, Request::Stop(deadline));
+    }
+
+    fn retire(&self, site: &Site, exit: &Exit) -> bool {
+        let children = self.plan.children.iter().filter(|child| child.retire(site, exit)).count();
+        let mine = self.plan.core.close(exit) && self.plan.core.mailbox.len() > 0;
+        mine || children > 0
+    }
+
+    fn drain(&self) {
+        self.plan.core.drain(DeadReason::Stopped);
+        self.plan.children.iter().for_each(|child| child.drain());
+    }
+}
+
+/// Where a supervisor reports of itself.
+pub(crate) struct Upward {
+    pub(crate) overseer: Arc<dyn Overseer>,
+    pub(crate) child: u64,
+    pub(crate) epoch: u64,
+}
+
+impl Upward {
+    pub(crate) fn ready(&self) {
+        self.overseer.ready(self.child, self.epoch);
+    }
+}
+
+fn job(
+    site: &Site,
+    incarnation: Arc<Incarnation>,
+    launch: Launch,
+    stack: Option<usize>,
+    build: Box<dyn FnOnce() -> Box<dyn Machine> + Send>,
+) -> Job {
+    let guard = ExitGuard {
+        incarnation,
+        overseer: launch.overseer,
+        child: launch.child,
+        epoch: launch.epoch,
+        ending: None,
+        zombies: site.zombies.clone(),
+    };
+    Job { guard, predecessor: launch.predecessor, stack, build }
+}
+
+/// Tells a supervisor something that must not be refused, if it is still the same incarnation.
+pub(crate) fn send_urgent(core: &Arc<Core<Request>>, epoch: u64, request: Request) {
+    core.mailbox.push_urgent(Urgent { epoch, monitor: 0, message: Box::new(move || request) });
+}

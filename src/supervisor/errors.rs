@@ -1,0 +1,167 @@
+//! Why a supervisor did not do what it was asked: one enum for each operation.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::service::exit::Exit;
+
+/// Why a supervision tree did not start. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The description is wrong. Nothing was started.
+    #[error("supervisor `{supervisor}`: {reason}")]
+    BadSpec {
+        /// The supervisor.
+        supervisor: Arc<str>,
+        /// What is wrong with what, and what was expected.
+        reason: String,
+    },
+    /// A child did not start; those started before it were stopped again, in reverse order.
+    #[error("supervisor `{supervisor}`: child `{child}` {source}")]
+    FailedToStart {
+        /// The supervisor.
+        supervisor: Arc<str>,
+        /// The child.
+        child: Arc<str>,
+        /// How its start ended.
+        source: Exit,
+    },
+    /// The supervisor itself got no thread.
+    #[error("supervisor `{supervisor}` got no thread: {source}")]
+    NotSpawned {
+        /// The supervisor.
+        supervisor: Arc<str>,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The supervisor was stopped while it started.
+    #[error("supervisor `{supervisor}` was stopped while it started")]
+    Stopped {
+        /// The supervisor.
+        supervisor: Arc<str>,
+    },
+}
+
+/// Why a child was not started by [`start_child`](crate::SupervisorRef::start_child). It is not
+/// kept, and what was sent to its handles is settled.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartChildError {
+    /// A child of that name is running, or about to run.
+    #[error("child `{name}` is already started")]
+    AlreadyStarted {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// A child of that name is there, stopped: restart it or delete it.
+    #[error("child `{name}` is already present, stopped")]
+    AlreadyPresent {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// The supervisor has as many children as it may.
+    #[error("child `{name}` would be one more than the {max} that are allowed")]
+    TooMany {
+        /// The child.
+        name: Arc<str>,
+        /// How many children there may be.
+        max: usize,
+    },
+    /// The description is wrong.
+    #[error("child `{name}`: {reason}")]
+    BadSpec {
+        /// The child.
+        name: Arc<str>,
+        /// What is wrong with what, and what was expected.
+        reason: String,
+    },
+    /// Its start failed. This is not charged to the supervisor's intensity.
+    #[error("child `{name}` {source}")]
+    FailedToStart {
+        /// The child.
+        name: Arc<str>,
+        /// How its start ended.
+        source: Exit,
+    },
+    /// The supervisor is stopping or gone, or the child was terminated while it started.
+    #[error("child `{name}` was not started: its supervisor is stopping, or it was terminated")]
+    ShuttingDown {
+        /// The child.
+        name: Arc<str>,
+    },
+}
+
+/// Why a child was not terminated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TerminateChildError {
+    /// There is no child of that name.
+    #[error("there is no child `{name}`")]
+    NotFound {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// The supervisor is stopping, and its children with it, or is gone.
+    #[error("the supervisor is stopping or gone")]
+    ShuttingDown,
+}
+
+/// Why a child was not restarted.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestartChildError {
+    /// There is no child of that name.
+    #[error("there is no child `{name}`")]
+    NotFound {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// It is running.
+    #[error("child `{name}` is running")]
+    Running {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// It is about to be restarted anyway.
+    #[error("child `{name}` is about to be restarted")]
+    Restarting {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// Its start failed; it stays stopped. This is not charged to the supervisor's intensity.
+    #[error("child `{name}` {source}")]
+    FailedToStart {
+        /// The child.
+        name: Arc<str>,
+        /// How its start ended.
+        source: Exit,
+    },
+    /// The supervisor is stopping or gone.
+    #[error("child `{name}` was not restarted: its supervisor is stopping or gone")]
+    ShuttingDown {
+        /// The child.
+        name: Arc<str>,
+    },
+}
+
+/// Why a child was not deleted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteChildError {
+    /// There is no child of that name.
+    #[error("there is no child `{name}`")]
+    NotFound {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// It is running: terminate it first.
+    #[error("the child is running")]
+    Running,
+    /// It is about to be restarted: terminate it first.
+    #[error("the child is about to be restarted")]
+    Restarting,
+    /// The supervisor is stopping or gone.
+    #[error("the supervisor is stopping or gone")]
+    ShuttingDown,
+}

@@ -1,0 +1,593 @@
+//! A supervisor, as a machine that is driven step by step: it hears, asks the policy, and does
+//! what the policy says.
+//!
+//! It answers at all times: nothing in here blocks, and no code of the user's runs in here.
+//! Factories and callbacks run on the threads of the children; hooks and what is left of dead
+//! children go to the tree's clerks.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::child::{Child, ChildKind, Launch, Site, Upward, send_urgent};
+use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::policy::{Action, Answer, ChildState, Epoch, Event, ExitKind, Hung, Key, Outcome, Policy, Ticket};
+use super::report::{CrashReport, SupervisionEvent};
+use super::supervisor::{ChildCounts, ChildInfo, Plan, Request};
+use crate::service::core::DeadReason;
+use crate::service::exit::{Exit, Lifecycle};
+use crate::service::incarnation::{Incarnation, told};
+use crate::service::reply::Reply;
+use crate::service::wait::{Spinner, Wait};
+use crate::service::worker::{CrashContext, Ending, Machine, Overseer, Step};
+use crate::sync::{self, Clock, JoinHandle};
+
+/// How long a supervisor that has ended waits for what its children left behind.
+const REAPING: Duration = Duration::from_secs(5);
+
+/// Whoever asked for something that takes time.
+enum Ask {
+    Begin,
+    Start(Key, Reply<Result<(), StartChildError>>),
+    Terminate(Reply<Result<(), TerminateChildError>>),
+    Restart(Key, Reply<Result<(), RestartChildError>>),
+    Delete(Reply<Result<(), DeleteChildError>>),
+}
+
+/// One child, beside what the policy knows of it.
+struct Kid {
+    child: Arc<dyn Child>,
+    epoch: Epoch,
+    live: bool,
+    thread: Option<JoinHandle<()>>,
+    last_exit: Option<Exit>,
+    restarts: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Boot,
+    Serve,
+    /// All children are gone; what they left behind is being cleared away until this moment.
+    Reaping(Instant),
+    Over,
+}
+
+/// One incarnation of a supervisor.
+pub(crate) struct Supervision {
+    plan: Arc<Plan>,
+    site: Site,
+    path: Arc<str>,
+    me: Arc<Incarnation>,
+    upward: Upward,
+    phase: Phase,
+    policy: Policy,
+    kids: BTreeMap<Key, Kid>,
+    names: HashMap<Arc<str>, Key>,
+    asks: HashMap<Ticket, Ask>,
+    /// Launches that failed before there was a thread.
+    stillborn: VecDeque<(Key, Epoch, Exit)>,
+    /// Threads that have told their end and are about to finish.
+    leaving: Vec<JoinHandle<()>>,
+    /// Threads that were abandoned.
+    abandoned: HashMap<(Key, Epoch), JoinHandle<()>>,
+    keys: Key,
+    tickets: Ticket,
+    asked_to_stop: bool,
+    ending: Option<Ending>,
+    spinner: Spinner,
+}
+
+/// Where the children of one incarnation of a supervisor report.
+struct Inbox {
+    plan: Arc<Plan>,
+    epoch: u64,
+}
+
+impl Overseer for Inbox {
+    fn ready(&self, child: u64, epoch: u64) {
+        send_urgent(&self.plan.core, self.epoch, Request::Ready(child, epoch));
+    }
+
+    fn over(&self, child: u64, epoch: u64, ending: Ending) {
+        send_urgent(&self.plan.core, self.epoch, Request::Over(child, epoch, ending));
+    }
+}
+
+impl Supervision {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        site: Site,
+        path: Arc<str>,
+        me: Arc<Incarnation>,
+        upward: Upward,
+    ) -> Self {
+        Self {
+            policy: Policy::new(plan.rules.clone()),
+            plan,
+            site,
+            path,
+            me,
+            upward,
+            phase: Phase::Boot,
+            kids: BTreeMap::new(),
+            names: HashMap::new(),
+            asks: HashMap::new(),
+            stillborn: VecDeque::new(),
+            leaving: Vec::new(),
+            abandoned: HashMap::new(),
+            keys: 0,
+            tickets: 0,
+            asked_to_stop: false,
+            ending: None,
+            spinner: Spinner::new(Wait::Park),
+        }
+    }
+
+    // ---- what it hears -------------------------------------------------------------------
+
+    fn boot(&mut self, now: Instant) -> Step {
+        self.plan.core.mailbox.wake.take_seat(self.me.epoch);
+        self.me.set_state(Lifecycle::Initializing);
+        self.phase = Phase::Serve;
+        for child in self.plan.children.clone() {
+            let (key, rules) = (self.adopt(child), self.plan.children[self.keys as usize - 1].rules());
+            self.decide(now, Event::Add { key, rules, ticket: None });
+        }
+        let ticket = self.ticket(Ask::Begin);
+        self.decide(now, Event::Begin { ticket });
+        Step::Again
+    }
+
+    fn serve(&mut self, now: Instant) -> Step {
+        if let Some(urgent) = self.plan.core.mailbox.pop_urgent() {
+            if urgent.epoch == self.me.epoch {
+                self.hear(now, (urgent.message)());
+            }
+            return Step::Again;
+        }
+        if let Some(envelope) = self.plan.core.mailbox.take() {
+            self.hear(now, envelope.message);
+            return Step::Again;
+        }
+        let due = match self.phase {
+            Phase::Reaping(until) => Some(until),
+            _ => self.policy.next_deadline(),
+        };
+        if due.is_some_and(|at| at <= now) {
+            match self.phase {
+                Phase::Reaping(_) => self.phase = Phase::Over,
+                _ => self.decide(now, Event::Tick),
+            }
+            return Step::Again;
+        }
+        Step::Idle(due)
+    }
+
+    fn hear(&mut self, now: Instant, request: Request) {
+        match request {
+            Request::Ready(key, epoch) => self.decide(now, Event::Ready { key, epoch }),
+            Request::Over(key, epoch, ending) => self.over(now, key, epoch, ending),
+            Request::Stop(deadline) => {
+                self.asked_to_stop = true;
+                self.decide(now, Event::Stop { deadline, ticket: None });
+            }
+            Request::Reaped => self.phase = Phase::Over,
+            Request::Start(child, reply) => self.start_child(now, child, reply),
+            Request::Terminate(name, reply) => match self.names.get(&name) {
+                None => reply.send(Err(TerminateChildError::NotFound { name })),
+                Some(&key) => {
+                    let ticket = self.ticket(Ask::Terminate(reply));
+                    self.decide(now, Event::Terminate { key, ticket });
+                }
+            },
+            Request::Restart(name, reply) => match self.names.get(&name) {
+                None => reply.send(Err(RestartChildError::NotFound { name })),
+                Some(&key) => {
+                    let ticket = self.ticket(Ask::Restart(key, reply));
+                    self.decide(now, Event::Restart { key, ticket });
+                }
+            },
+            Request::Delete(name, reply) => match self.names.get(&name) {
+                None => reply.send(Err(DeleteChildError::NotFound { name })),
+                Some(&key) => {
+                    let ticket = self.ticket(Ask::Delete(reply));
+                    self.decide(now, Event::Delete { key, ticket });
+                }
+            },
+            Request::Which(reply) => reply.send(self.which()),
+            Request::Count(reply) => reply.send(self.count()),
+        }
+    }
+
+    fn start_child(
+        &mut self,
+        now: Instant,
+        child: Arc<dyn Child>,
+        reply: Reply<Result<(), StartChildError>>,
+    ) {
+        let name = child.name();
+        let refusal = match (child.fault(), self.names.get(&name).map(|key| self.policy.state(*key))) {
+            (Some(reason), _) => StartChildError::BadSpec { name, reason },
+            (None, Some(Some(ChildState::Stopped))) => StartChildError::AlreadyPresent { name },
+            (None, Some(_)) => StartChildError::AlreadyStarted { name },
+            (None, None) => {
+                let rules = child.rules();
+                let key = self.adopt(child);
+                let ticket = self.ticket(Ask::Start(key, reply));
+                return self.decide(now, Event::Add { key, rules, ticket: Some(ticket) });
+            }
+        };
+        reply.send(Err(refusal));
+        self.bury(child);
+    }
+
+    fn over(&mut self, now: Instant, key: Key, epoch: Epoch, ending: Ending) {
+        let Some(kid) = self.kids.get_mut(&key).filter(|kid| kid.live && kid.epoch == epoch) else {
+            // One that was abandoned has come back after all.
+            self.leaving.extend(self.abandoned.remove(&(key, epoch)));
+            return self.join_leaving();
+        };
+        kid.live = false;
+        kid.last_exit = Some(ending.exit.clone());
+        let incarnation = kid.child.incarnation();
+        let exit = ExitKind::of(&ending.exit);
+        self.decide(now, Event::Exited { key, epoch, exit });
+        // Only now: what is said of the old one must not delay the new one.
+        self.report_crash(&incarnation, ending);
+        self.join_leaving();
+    }
+
+    // ---- what it decides -----------------------------------------------------------------
+
+    fn decide(&mut self, now: Instant, event: Event) {
+        let mut actions = Vec::new();
+        self.policy.step(now, event, &mut actions);
+        self.perform(actions);
+        while let Some((key, epoch, exit)) = self.stillborn.pop_front() {
+            let mut actions = Vec::new();
+            self.policy.step(now, Event::Exited { key, epoch, exit: ExitKind::of(&exit) }, &mut actions);
+            self.perform(actions);
+        }
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Launch { key, epoch } => self.launch(key, epoch),
+                Action::Stop { key, terminal, deadline, .. } => self.stop(key, terminal, deadline),
+                Action::Abandon { key, epoch, why } => self.abandon(key, epoch, why),
+                Action::Retire { key, failed } => self.retire(key, failed),
+                Action::Forget { key } => self.forget(key),
+                Action::Answer { ticket, answer } => self.answer(ticket, answer),
+                Action::Restarting { key, delay, .. } => self.restarting(key, delay),
+                Action::GaveUp { key } => self.gave_up(key),
+                Action::Finish(outcome) => self.finish(outcome),
+            }
+        }
+    }
+
+    fn launch(&mut self, key: Key, epoch: Epoch) {
+        let Some(kid) = self.kids.get_mut(&key) else { return };
+        let launch = Launch {
+            child: key,
+            epoch,
+            overseer: Arc::new(Inbox { plan: Arc::clone(&self.plan), epoch: self.me.epoch }),
+            predecessor: kid.thread.take(),
+            crashed_before: kid.last_exit.as_ref().is_some_and(|exit| !exit.is_calm()),
+        };
+        kid.epoch = epoch;
+        let job = kid.child.launch(&self.site, &self.path, launch);
+        let spawned =
+            job.and_then(|job| self.site.host.spawn(job).map_err(|error| Exit::NotSpawned(Arc::new(error))));
+        match spawned {
+            Ok(thread) => {
+                kid.live = true;
+                kid.thread = thread;
+            }
+            Err(exit) => {
+                kid.live = false;
+                kid.last_exit = Some(exit.clone());
+                self.stillborn.push_back((key, epoch, exit.clone()));
+                let incarnation = kid.child.incarnation();
+                self.report_crash(&incarnation, Ending::of(exit, CrashContext::Starting));
+            }
+        }
+    }
+
+    fn stop(&mut self, key: Key, terminal: bool, deadline: Option<Instant>) {
+        let for_good = terminal && self.is_for_good(key);
+        if let Some(kid) = self.kids.get(&key) {
+            kid.child.stop(for_good, deadline);
+        }
+    }
+
+    /// Whether what ends now ends for good. While the supervisor itself goes down to be started
+    /// again by its parent, its static children keep their names and mailboxes.
+    fn is_for_good(&self, key: Key) -> bool {
+        let is_static = key <= self.plan.children.len() as u64;
+        !is_static || !self.policy.is_down() || self.ends_for_good()
+    }
+
+    fn ends_for_good(&self) -> bool {
+        if self.plan.is_root() || self.me.told() & told::FOR_GOOD != 0 {
+            return true;
+        }
+        // A failed start is its parent's to judge, and the parent retires what is left.
+        let was_up = self.me.state() != Lifecycle::Initializing;
+        !self.asked_to_stop && was_up && !self.plan.as_child.restart.wants(ExitKind::Abnormal)
+    }
+
+    fn abandon(&mut self, key: Key, epoch: Epoch, why: Hung) {
+        let Some(kid) = self.kids.get_mut(&key) else { return };
+        let incarnation = kid.child.incarnation();
+        self.site.zombies.add(Arc::clone(&self.path), Arc::clone(&incarnation));
+        incarnation.abandon();
+        kid.live = false;
+        kid.last_exit = Some(match why {
+            Hung::Init => Exit::InitTimedOut(kid.child.rules().init),
+            Hung::Grace => Exit::Killed,
+        });
+        if let Some(thread) = kid.thread.take() {
+            self.abandoned.insert((key, epoch), thread);
+        }
+        let (supervisor, reporter) = (Arc::clone(&self.path), &self.site.reporter);
+        reporter.report(log::Level::Error, || SupervisionEvent::Abandoned {
+            supervisor,
+            child: Arc::clone(&incarnation.node.name),
+            epoch: incarnation.epoch,
+        });
+    }
+
+    fn retire(&mut self, key: Key, failed: bool) {
+        if !self.is_for_good(key) {
+            return;
+        }
+        let Some(kid) = self.kids.get_mut(&key) else { return };
+        self.leaving.extend(kid.thread.take());
+        let calm = Exit::Shutdown;
+        let exit = kid.last_exit.as_ref().filter(|exit| failed || exit.is_calm()).unwrap_or(&calm);
+        if kid.child.retire(&self.site, exit) {
+            let child = Arc::clone(&kid.child);
+            self.site.janitor.submit(Box::new(move || child.drain()));
+        }
+    }
+
+    fn forget(&mut self, key: Key) {
+        if let Some(kid) = self.kids.remove(&key) {
+            self.names.remove(&kid.child.name());
+            self.leaving.extend(kid.thread);
+            self.bury(kid.child);
+        }
+    }
+
+    /// What is left of a child may hold code of the user's: it is not dropped here.
+    fn bury(&self, child: Arc<dyn Child>) {
+        self.site.janitor.submit(Box::new(move || drop(child)));
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        match self.asks.remove(&ticket) {
+            None => {}
+            Some(Ask::Begin) => self.began(answer),
+            Some(Ask::Start(key, reply)) => {
+                let outcome = self.start_outcome(key, answer);
+                if self.policy.state(key).is_none() {
+                    self.forget(key);
+                }
+                reply.send(outcome);
+            }
+            Some(Ask::Restart(key, reply)) => reply.send(self.restart_outcome(key, answer)),
+            Some(Ask::Terminate(reply)) => reply.send(match answer {
+                Answer::ShuttingDown => Err(TerminateChildError::ShuttingDown),
+                _ => Ok(()),
+            }),
+            Some(Ask::Delete(reply)) => reply.send(match answer {
+                Answer::Deleted => Ok(()),
+                Answer::Restarting => Err(DeleteChildError::Restarting),
+                Answer::ShuttingDown => Err(DeleteChildError::ShuttingDown),
+                _ => Err(DeleteChildError::Running),
+            }),
+        }
+    }
+
+    fn began(&mut self, answer: Answer) {
+        if answer == Answer::Started {
+            self.me.set_state(Lifecycle::Running);
+            self.upward.ready();
+        }
+    }
+
+    fn start_outcome(&self, key: Key, answer: Answer) -> Result<(), StartChildError> {
+        let name = self.name_of(key);
+        match answer {
+            Answer::Started | Answer::Ignored => Ok(()),
+            Answer::TooMany { max } => Err(StartChildError::TooMany { name, max }),
+            Answer::StartFailed => Err(StartChildError::FailedToStart { name, source: self.exit_of(key) }),
+            _ => Err(StartChildError::ShuttingDown { name }),
+        }
+    }
+
+    fn restart_outcome(&self, key: Key, answer: Answer) -> Result<(), RestartChildError> {
+        let name = self.name_of(key);
+        match answer {
+            Answer::Started | Answer::Ignored => Ok(()),
+            Answer::Running => Err(RestartChildError::Running { name }),
+            Answer::Restarting => Err(RestartChildError::Restarting { name }),
+            Answer::StartFailed => Err(RestartChildError::FailedToStart { name, source: self.exit_of(key) }),
+            _ => Err(RestartChildError::ShuttingDown { name }),
+        }
+    }
+
+    // ---- what it says --------------------------------------------------------------------
+
+    fn restarting(&mut self, key: Key, delay: Duration) {
+        let Some(kid) = self.kids.get_mut(&key) else { return };
+        kid.restarts += 1;
+        let (supervisor, child) = (Arc::clone(&self.path), kid.child.name());
+        let event = || SupervisionEvent::Restarting { supervisor, child, delay };
+        self.site.reporter.report(log::Level::Warn, event);
+    }
+
+    fn gave_up(&mut self, key: Key) {
+        let (supervisor, child) = (Arc::clone(&self.path), self.name_of(key));
+        let (restarts, period) = (self.plan.rules.max_restarts, self.plan.rules.period);
+        let event = || SupervisionEvent::GaveUp { supervisor, child, restarts, period };
+        self.site.reporter.report(log::Level::Error, event);
+    }
+
+    fn report_crash(&self, incarnation: &Incarnation, ending: Ending) {
+        if ending.exit.is_calm() && ending.aftermath.is_none() {
+            return;
+        }
+        let Ending { exit, context, label, aftermath } = ending;
+        self.site.reporter.report(log::Level::Error, || {
+            SupervisionEvent::Crashed(CrashReport {
+                supervisor: Arc::clone(&self.path),
+                child: Arc::clone(&incarnation.node.name),
+                epoch: incarnation.epoch,
+                context,
+                exit,
+                label,
+                aftermath,
+            })
+        });
+    }
+
+    fn which(&self) -> Vec<ChildInfo> {
+        self.kids.values().map(|kid| info(kid)).collect()
+    }
+
+    fn count(&self) -> ChildCounts {
+        let counts = self.policy.counts();
+        let supervisors = self.kids.values().filter(|kid| kid.child.kind() == ChildKind::Supervisor).count();
+        ChildCounts {
+            specs: counts.specs,
+            active: counts.active,
+            restarting: counts.restarting,
+            stopped: counts.stopped,
+            supervisors,
+            workers: counts.specs - supervisors,
+        }
+    }
+
+    // ---- the end -------------------------------------------------------------------------
+
+    fn finish(&mut self, outcome: Outcome) {
+        let exit = match outcome {
+            Outcome::Stopped | Outcome::AutoShutdown { .. } => Exit::Shutdown,
+            Outcome::Escalated { key } => Exit::Escalated { child: self.name_of(key) },
+            Outcome::FailedToStart { key } => {
+                Exit::ChildFailed { child: self.name_of(key), exit: Box::new(self.exit_of(key)) }
+            }
+        };
+        if self.ends_for_good() {
+            self.plan.core.close(&exit);
+        } else {
+            self.plan.core.ended(&exit);
+            self.me.set_state(Lifecycle::Restarting);
+        }
+        self.ending = Some(Ending::of(exit, CrashContext::Running));
+        self.reap();
+    }
+
+    /// Hands over what is left: threads about to finish, children that were added on the way, and
+    /// requests that nobody will answer.
+    fn reap(&mut self) {
+        let kids = std::mem::take(&mut self.kids);
+        let (mut threads, children): (Vec<_>, Vec<_>) =
+            kids.into_values().map(|kid| (kid.thread, kid.child)).unzip();
+        self.leaving.extend(threads.drain(..).flatten());
+        self.join_leaving();
+        let leaving = std::mem::take(&mut self.leaving);
+        let (plan, epoch) = (Arc::clone(&self.plan), self.me.epoch);
+        self.phase = Phase::Reaping(self.site.clock.now() + REAPING);
+        let reaped = self.site.janitor.submit(Box::new(move || {
+            leaving.into_iter().for_each(|thread| drop(thread.join()));
+            drop(children);
+            plan.core.drain(DeadReason::Stopped);
+            send_urgent(&plan.core, epoch, Request::Reaped);
+        }));
+        if !reaped {
+            self.phase = Phase::Over;
+        }
+    }
+
+    /// Joins the threads that have finished; never waits for one.
+    fn join_leaving(&mut self) {
+        let (finished, leaving) = self.leaving.drain(..).partition(sync::is_finished);
+        self.leaving = leaving;
+        let finished: Vec<JoinHandle<()>> = finished;
+        finished.into_iter().for_each(|thread| drop(thread.join()));
+    }
+
+    // ---- book-keeping --------------------------------------------------------------------
+
+    fn adopt(&mut self, child: Arc<dyn Child>) -> Key {
+        self.keys += 1;
+        self.names.insert(child.name(), self.keys);
+        let kid = Kid { child, epoch: 0, live: false, thread: None, last_exit: None, restarts: 0 };
+        self.kids.insert(self.keys, kid);
+        self.keys
+    }
+
+    fn ticket(&mut self, ask: Ask) -> Ticket {
+        self.tickets += 1;
+        self.asks.insert(self.tickets, ask);
+        self.tickets
+    }
+
+    fn name_of(&self, key: Key) -> Arc<str> {
+        self.kids.get(&key).map_or_else(|| "?".into(), |kid| kid.child.name())
+    }
+
+    fn exit_of(&self, key: Key) -> Exit {
+        self.kids.get(&key).and_then(|kid| kid.last_exit.clone()).unwrap_or(Exit::Killed)
+    }
+}
+
+fn info(kid: &Kid) -> ChildInfo {
+    let incarnation = kid.child.incarnation();
+    ChildInfo {
+        name: kid.child.name(),
+        kind: kid.child.kind(),
+        restart: kid.child.rules().restart,
+        state: incarnation.state(),
+        epoch: incarnation.epoch,
+        restarts: kid.restarts,
+        last_exit: kid.last_exit.clone(),
+    }
+}
+
+impl Machine for Supervision {
+    fn step(&mut self, now: Instant) -> Step {
+        match self.phase {
+            Phase::Boot => self.boot(now),
+            Phase::Serve | Phase::Reaping(_) => self.serve(now),
+            Phase::Over => Step::Over,
+        }
+    }
+
+    fn wait(&mut self, until: Option<Instant>) {
+        let mailbox = &self.plan.core.mailbox;
+        if self.spinner.spin(|| mailbox.has_mail()) || !mailbox.wake.announce(self.me.epoch) {
+            return;
+        }
+        if !mailbox.has_mail() && mailbox.wake.is_asleep() {
+            self.site.clock.park(until);
+        }
+        mailbox.wake.awake();
+    }
+
+    fn is_timed(&self) -> bool {
+        true
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.site.clock
+    }
+
+    fn ending(&mut self) -> Ending {
+        self.ending.take().unwrap_or_else(|| Ending::of(Exit::Killed, CrashContext::Running))
+    }
+}

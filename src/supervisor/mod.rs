@@ -1,0 +1,17 @@
+//! Who starts, watches, restarts and stops whom.
+
+pub(crate) mod backoff;
+pub(crate) mod child;
+mod clerk;
+pub(crate) mod errors;
+mod intensity;
+mod machine;
+mod policy;
+pub(crate) mod report;
+#[cfg(all(test, not(underpin_loom)))]
+mod simulation;
+pub(crate) mod spec;
+pub(crate) mod strategy;
+#[allow(clippy::module_inception)] // the noun of the file
+pub(crate) mod supervisor;
+pub(crate) mod tree;

@@ -1,0 +1,242 @@
+//! What a supervision tree tells of itself: events, and what a shutdown has come to.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clerk::Clerk;
+use crate::error::{ErrorKind, SharedError};
+use crate::service::context::Observer;
+use crate::service::exit::{Exit, Lifecycle};
+use crate::service::incarnation::Incarnation;
+use crate::service::worker::CrashContext;
+
+/// How many events may wait for their hook. More are dropped and counted.
+const MOST_EVENTS: usize = 4096;
+
+/// Something that happened in a supervision tree.
+///
+/// The hook of [`Supervisor::on_event`](crate::Supervisor::on_event) gets each, in order, on a
+/// thread of its own. Without a hook they become records of the [`log`] crate, with the fields as
+/// key-values. A supervisor is named by its path, as in `app/net`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SupervisionEvent {
+    /// A child entered a state. The change between `Running` and `Processing` is not told: it
+    /// comes with every message.
+    Entered {
+        /// The path of the supervisor.
+        supervisor: Arc<str>,
+        /// The child.
+        child: Arc<str>,
+        /// Which incarnation.
+        epoch: u64,
+        /// The state.
+        state: Lifecycle,
+    },
+    /// An incarnation ended abnormally. Calm ends report nothing but their states.
+    Crashed(CrashReport),
+    /// A crashed child will be started again.
+    Restarting {
+        /// The path of the supervisor.
+        supervisor: Arc<str>,
+        /// The child.
+        child: Arc<str>,
+        /// After this long.
+        delay: Duration,
+    },
+    /// A handler returned an error that was answered, not fatal.
+    Answered {
+        /// The path of the supervisor.
+        supervisor: Arc<str>,
+        /// The child.
+        child: Arc<str>,
+        /// The message, as [`Service::label`](crate::Service::label) calls it.
+        label: &'static str,
+        /// What kind of fault.
+        kind: ErrorKind,
+        /// What it says.
+        error: Arc<str>,
+    },
+    /// An incarnation did not end within its grace, or did not start in time, and was abandoned.
+    Abandoned {
+        /// The path of the supervisor.
+        supervisor: Arc<str>,
+        /// The child.
+        child: Arc<str>,
+        /// Which incarnation.
+        epoch: u64,
+    },
+    /// A supervisor restarted more often than its intensity allows, and ends.
+    GaveUp {
+        /// The path of the supervisor.
+        supervisor: Arc<str>,
+        /// The child whose restart was one too many.
+        child: Arc<str>,
+        /// How many restarts are allowed
+        restarts: u32,
+        /// in this time.
+        period: Duration,
+    },
+}
+
+/// The abnormal end of an incarnation.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CrashReport {
+    /// The path of the supervisor.
+    pub supervisor: Arc<str>,
+    /// The child.
+    pub child: Arc<str>,
+    /// Which incarnation.
+    pub epoch: u64,
+    /// Where in its life.
+    pub context: CrashContext,
+    /// How it ended.
+    pub exit: Exit,
+    /// The message in its hands, as [`Service::label`](crate::Service::label) calls it.
+    pub label: Option<&'static str>,
+    /// What a panic in `terminate`, or in the drop of its state, said on top of it.
+    pub aftermath: Option<Arc<str>>,
+}
+
+/// Where events go.
+pub(crate) type Hook = Arc<dyn Fn(&SupervisionEvent) + Send + Sync>;
+
+/// Hands events to the hook, on the reporting clerk's thread.
+pub(crate) struct Reporter {
+    hook: Option<Hook>,
+    clerk: Clerk,
+}
+
+impl Reporter {
+    pub(crate) fn new(tree: &str, hook: Option<Hook>, inline: bool) -> Self {
+        Self { hook, clerk: Clerk::new(format!("{tree}:events"), MOST_EVENTS, inline) }
+    }
+
+    pub(crate) fn clerk(&self) -> &Clerk {
+        &self.clerk
+    }
+
+    /// Reports what `event` makes, if anybody wants to know.
+    pub(crate) fn report(&self, level: log::Level, event: impl FnOnce() -> SupervisionEvent) {
+        if let Some(hook) = &self.hook {
+            let (hook, event) = (Arc::clone(hook), event());
+            self.clerk.submit(Box::new(move || hook(&event)));
+        } else if level <= log::max_level() {
+            let event = event();
+            self.clerk.submit(Box::new(move || write_log(level, &event)));
+        }
+    }
+}
+
+fn write_log(level: log::Level, event: &SupervisionEvent) {
+    match event {
+        SupervisionEvent::Entered { supervisor, child, epoch, state } => {
+            log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch, state = state.as_str(); "{child} {state}");
+        }
+        SupervisionEvent::Crashed(crash) => {
+            let CrashReport { supervisor, child, epoch, context, exit, label, aftermath } = crash;
+            let label = label.unwrap_or("-");
+            let aftermath = aftermath.as_deref().unwrap_or("-");
+            let exit = said(exit);
+            log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch, context:debug = context, reason = &*exit, message = label, aftermath; "{child} {exit}");
+        }
+        SupervisionEvent::Restarting { supervisor, child, delay } => {
+            log::log!(level, supervisor = &**supervisor, child = &**child, delay:debug = delay; "{child} is restarted");
+        }
+        SupervisionEvent::Answered { supervisor, child, label, kind, error } => {
+            log::log!(level, supervisor = &**supervisor, child = &**child, message = *label, kind:debug = kind; "{child} answered with an error: {error}");
+        }
+        SupervisionEvent::Abandoned { supervisor, child, epoch } => {
+            log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch; "{child} was abandoned");
+        }
+        SupervisionEvent::GaveUp { supervisor, child, restarts, period } => {
+            log::log!(level, supervisor = &**supervisor, child = &**child, restarts = *restarts, period:debug = period; "{supervisor} gave up on {child}");
+        }
+    }
+}
+
+/// What one supervisor's children tell of themselves.
+pub(crate) struct Scribe {
+    pub(crate) supervisor: Arc<str>,
+    pub(crate) reporter: Arc<Reporter>,
+}
+
+impl Observer for Scribe {
+    fn entered(&self, incarnation: &Incarnation) {
+        self.reporter.report(log::Level::Debug, || SupervisionEvent::Entered {
+            supervisor: Arc::clone(&self.supervisor),
+            child: Arc::clone(&incarnation.node.name),
+            epoch: incarnation.epoch,
+            state: incarnation.state(),
+        });
+    }
+
+    fn answered(&self, incarnation: &Incarnation, label: &'static str, kind: ErrorKind, error: &SharedError) {
+        self.reporter.report(log::Level::Info, || SupervisionEvent::Answered {
+            supervisor: Arc::clone(&self.supervisor),
+            child: Arc::clone(&incarnation.node.name),
+            label,
+            kind,
+            error: said(error),
+        });
+    }
+}
+
+/// What an error says, even if saying it panics.
+fn said(error: &dyn fmt::Display) -> Arc<str> {
+    let text = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| error.to_string()));
+    text.unwrap_or_else(|_| "an error whose text panicked".into()).into()
+}
+
+/// What a shutdown has come to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// How the root supervisor ended.
+    pub exit: Exit,
+    /// How long the shutdown took.
+    pub took: Duration,
+    /// Who did not stop in its grace and still has a thread. Empty after an orderly shutdown.
+    pub unstopped: Vec<Unstopped>,
+    /// Events that were dropped because their hook was too slow, over the whole life of the tree.
+    pub events_dropped: u64,
+}
+
+impl ShutdownReport {
+    /// Whether nothing is left running.
+    pub fn is_clean(&self) -> bool {
+        self.unstopped.is_empty()
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the tree {} in {:?}", self.exit, self.took)?;
+        for one in &self.unstopped {
+            write!(f, "; {one}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A child that did not stop.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Unstopped {
+    /// The path of the supervisor.
+    pub supervisor: Arc<str>,
+    /// The child, which is also the name of the thread.
+    pub child: Arc<str>,
+    /// Which incarnation.
+    pub epoch: u64,
+    /// The state it is stuck in.
+    pub state: Lifecycle,
+}
+
+impl fmt::Display for Unstopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} is still {}", self.supervisor, self.child, self.state)
+    }
+}

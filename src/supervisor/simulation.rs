@@ -1,0 +1,421 @@
+//! A seeded simulation: a whole tree on one thread, in virtual time, with crashes injected.
+//!
+//! The machines are the ones that threads drive: workers, supervisors, policy. Which of them makes
+//! the next step, who crashes, and what is asked of the supervisors is chance from a seed, so a
+//! failure is replayed with `UNDERPIN_SEED=n cargo test simulation`.
+//!
+//! What must hold in every run:
+//!
+//! - a service never has two live incarnations;
+//! - each sender's messages are handled in their order;
+//! - every accepted message is handled, became a dead letter, or was in hand at a crash;
+//! - every request to a supervisor is answered;
+//! - asked to stop, the tree ends, and leaves nothing behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::errors::{RestartChildError, TerminateChildError};
+use super::supervisor::{Request, Supervisor};
+use super::tree::Tree;
+use crate::service::handle::{Handle, Pending};
+use crate::service::scope;
+use crate::service::service::{Init, Next, Service};
+use crate::service::thread::{ExitGuard, Host, Job};
+use crate::service::worker::{Machine, Step};
+use crate::sync::{Clock, ManualClock, Mutex};
+use crate::{Backoff, Context, Mailbox as Keep, Overflow, Reply, Restart, Strategy, child};
+
+/// The SplitMix64 generator: equal seeds give equal runs.
+#[derive(Clone)]
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn one_in(&mut self, bound: usize) -> bool {
+        self.below(bound) == 0
+    }
+}
+
+/// What is known from outside of one service.
+#[derive(Default)]
+struct Book {
+    live: usize,
+    accepted: Vec<u64>,
+    handled: Vec<u64>,
+    dead: Vec<u64>,
+    in_hand: Vec<u64>,
+}
+
+type Books = Arc<Mutex<BTreeMap<usize, Book>>>;
+
+/// A service that writes down what it handles.
+struct Scripted {
+    number: usize,
+    books: Books,
+}
+
+enum Msg {
+    Note(u64),
+    Crash(u64),
+    Fail(u64),
+    Stop(u64),
+    Later(u64),
+    Ask(u64, Reply<u64>),
+}
+
+impl Msg {
+    fn number(&self) -> u64 {
+        match self {
+            Self::Note(n)
+            | Self::Crash(n)
+            | Self::Fail(n)
+            | Self::Stop(n)
+            | Self::Later(n)
+            | Self::Ask(n, _) => *n,
+        }
+    }
+}
+
+impl Scripted {
+    fn book<R>(&self, write: impl FnOnce(&mut Book) -> R) -> R {
+        write(self.books.lock().entry(self.number).or_default())
+    }
+}
+
+impl Service for Scripted {
+    type Msg = Msg;
+    type Error = &'static str;
+
+    fn init(&mut self, _: &mut Context<Self>) -> Result<Init, &'static str> {
+        let live = self.book(|book| {
+            book.live += 1;
+            book.live
+        });
+        assert_eq!(live, 1, "two live incarnations of service {}", self.number);
+        Ok(Init::Ready)
+    }
+
+    fn handle(&mut self, msg: Msg, cx: &mut Context<Self>) -> Result<Next, &'static str> {
+        let number = msg.number();
+        self.book(|book| book.in_hand.push(number));
+        match msg {
+            Msg::Crash(_) => std::panic::resume_unwind(Box::new("scripted")),
+            Msg::Fail(_) => return Err("scripted"),
+            Msg::Later(n) => drop(cx.send_after(Duration::from_millis(n % 50), Msg::Note(u64::MAX))),
+            Msg::Ask(n, reply) => reply.send(n),
+            Msg::Note(_) | Msg::Stop(_) => {}
+        }
+        self.book(|book| {
+            book.in_hand.pop();
+            book.handled.push(number);
+        });
+        Ok(if matches!(msg_kind(number), Kind::Stop) { Next::Stop } else { Next::Continue })
+    }
+}
+
+/// What message a number stands for; the number says it, so that the handler need not keep it.
+enum Kind {
+    Stop,
+    Other,
+}
+
+fn msg_kind(number: u64) -> Kind {
+    if number != u64::MAX && number % 97 == 13 { Kind::Stop } else { Kind::Other }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        // A factory's product whose `init` never ran was never counted.
+        self.book(|book| book.live = book.live.saturating_sub(1));
+    }
+}
+
+/// A machine that shares the simulation's only thread.
+struct Running {
+    guard: ExitGuard,
+    machine: Box<dyn Machine>,
+    until: Option<Instant>,
+}
+
+struct World {
+    seed: u64,
+    chance: Chance,
+    clock: Clock,
+    hand: ManualClock,
+    jobs: Arc<Mutex<Vec<Job>>>,
+    running: Vec<Running>,
+    books: Books,
+    services: Vec<Handle<Msg>>,
+    supervisors: Vec<Handle<Request>>,
+    terminations: Vec<Pending<Result<(), TerminateChildError>, Request>>,
+    restarts: Vec<Pending<Result<(), RestartChildError>, Request>>,
+    sent: u64,
+    /// Messages that were calls: given up, they are settled and leave no dead letter.
+    calls: BTreeSet<u64>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let (clock, hand) = Clock::manual();
+        Self {
+            seed,
+            chance: Chance(seed),
+            clock,
+            hand,
+            jobs: Arc::default(),
+            running: Vec::new(),
+            books: Books::default(),
+            services: Vec::new(),
+            supervisors: Vec::new(),
+            terminations: Vec::new(),
+            restarts: Vec::new(),
+            sent: 0,
+            calls: BTreeSet::new(),
+        }
+    }
+
+    fn service(&mut self) -> crate::ChildSpec<Scripted> {
+        let (number, books) = (self.services.len(), Arc::clone(&self.books));
+        let graves = Arc::clone(&self.books);
+        let restart = [Restart::Permanent, Restart::Transient, Restart::Temporary][self.chance.below(3)];
+        let keep = if self.chance.one_in(4) { Keep::Clear } else { Keep::Keep };
+        let overflow = if self.chance.one_in(2) { Overflow::Reject } else { Overflow::DropOldest };
+        let spec = child(format!("service-{number}"), move || Scripted { number, books: Arc::clone(&books) })
+            .capacity(1 + self.chance.below(8))
+            .restart(restart)
+            .mailbox(keep)
+            .overflow(overflow)
+            .on_dead_letter(move |letter| {
+                graves.lock().entry(number).or_default().dead.push(letter.message.number())
+            });
+        self.services.push(spec.handle());
+        spec
+    }
+
+    /// A tree of up to three levels with a few services each.
+    fn supervisor(&mut self, name: String, depth: usize) -> Supervisor {
+        let strategy = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne][self.chance.below(3)];
+        let millis = self.chance.below(20) as u64;
+        let backoff =
+            Backoff::exponential(Duration::from_millis(millis), Duration::from_millis(100)).jitter(0.5);
+        let restarts = [1, 5, 1000][self.chance.below(3)];
+        let mut supervisor = Supervisor::new(name.clone())
+            .strategy(strategy)
+            .backoff(backoff)
+            .intensity(restarts, Duration::from_millis(500));
+        for number in 0..1 + self.chance.below(3) {
+            if depth > 0 && self.chance.one_in(3) {
+                let nested = self.supervisor(format!("{name}-{number}"), depth - 1);
+                supervisor = supervisor.supervisor(nested);
+            } else {
+                supervisor = supervisor.child(self.service());
+            }
+        }
+        self.supervisors.push(supervisor.reference().handle);
+        supervisor
+    }
+
+    // ---- time and turns ------------------------------------------------------------------
+
+    fn adopt(&mut self) -> bool {
+        let jobs = std::mem::take(&mut *self.jobs.lock());
+        let any = !jobs.is_empty();
+        for job in jobs {
+            self.running.push(Running { machine: (job.build)(), guard: job.guard, until: None });
+        }
+        any
+    }
+
+    /// One step of one machine. Whether there was anything to do.
+    fn turn(&mut self, index: usize) -> bool {
+        let now = self.clock.now();
+        let running = &mut self.running[index];
+        let incarnation = Arc::clone(&running.guard.incarnation);
+        match scope::enter(&incarnation, || running.machine.step(now)) {
+            Step::Again => true,
+            Step::Idle(until) => {
+                running.until = until;
+                false
+            }
+            Step::Over => {
+                let mut over = self.running.swap_remove(index);
+                over.guard.ending = Some(over.machine.ending());
+                true
+            }
+        }
+    }
+
+    /// Steps everyone, in an order that chance decides, until nobody has anything to do.
+    fn settle(&mut self) {
+        for _ in 0..100_000 {
+            let mut busy = self.adopt();
+            let mut index = self.chance.below(self.running.len().max(1));
+            for _ in 0..self.running.len() {
+                if self.running.is_empty() {
+                    break;
+                }
+                index = (index + 1) % self.running.len();
+                busy |= self.turn(index);
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("seed {}: the tree does not come to rest", self.seed);
+    }
+
+    /// Lets time pass to the next thing that waits for it, if anything does within `most`.
+    fn pass(&mut self, most: Duration) -> bool {
+        let now = self.clock.now();
+        let next = self.running.iter().filter_map(|running| running.until).filter(|at| *at > now).min();
+        match next.map(|at| at - now) {
+            Some(wait) if wait <= most => {
+                self.hand.advance(wait);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    // ---- what happens --------------------------------------------------------------------
+
+    fn act(&mut self) {
+        match self.chance.below(20) {
+            0 => self.ask_supervisor(),
+            1 => drop(self.pass(Duration::from_millis(100))),
+            2..=4 => self.settle(),
+            5..=9 if !self.running.is_empty() => {
+                self.adopt();
+                let index = self.chance.below(self.running.len());
+                self.turn(index);
+            }
+            _ => self.send(),
+        }
+    }
+
+    fn send(&mut self) {
+        let to = self.chance.below(self.services.len());
+        self.sent += 1;
+        let number = self.sent;
+        let handle = self.services[to].clone();
+        let accepted = if self.chance.one_in(10) {
+            // Its answer is given up, its handling is not.
+            self.calls.insert(number);
+            handle.request(|reply| Msg::Ask(number, reply)).map(drop)
+        } else {
+            handle.cast(match self.chance.below(12) {
+                0 => Msg::Crash(number),
+                1 => Msg::Fail(number),
+                2 => Msg::Later(number),
+                _ => {
+                    if matches!(msg_kind(number), Kind::Stop) {
+                        Msg::Stop(number)
+                    } else {
+                        Msg::Note(number)
+                    }
+                }
+            })
+        };
+        if accepted.is_ok() {
+            self.books.lock().entry(to).or_default().accepted.push(number);
+        }
+    }
+
+    fn ask_supervisor(&mut self) {
+        let whom = self.chance.below(self.supervisors.len());
+        let name: Arc<str> = format!("service-{}", self.chance.below(self.services.len())).into();
+        if self.chance.one_in(2) {
+            self.terminations
+                .extend(self.supervisors[whom].request(|reply| Request::Terminate(name, reply)).ok());
+        } else {
+            self.restarts.extend(self.supervisors[whom].request(|reply| Request::Restart(name, reply)).ok());
+        }
+    }
+
+    // ---- what must hold ------------------------------------------------------------------
+
+    fn check(&self) {
+        let books = self.books.lock();
+        for (number, book) in books.iter() {
+            let context = format!("seed {}, service {number}", self.seed);
+            assert_eq!(book.live, 0, "{context}: its state was dropped");
+            let handled: Vec<_> = book.handled.iter().copied().filter(|n| *n != u64::MAX).collect();
+            assert!(handled.is_sorted(), "{context}: handled in order");
+            let mut ended = [&handled[..], &book.dead, &book.in_hand].concat();
+            ended.retain(|n| *n != u64::MAX);
+            ended.sort_unstable();
+            let once = ended.windows(2).all(|pair| pair[0] != pair[1]);
+            assert!(once, "{context}: nothing ends twice");
+            let lost =
+                book.accepted.iter().filter(|n| ended.binary_search(n).is_err() && !self.calls.contains(n));
+            assert_eq!(lost.count(), 0, "{context}: nothing accepted is lost");
+        }
+    }
+}
+
+/// One run: a random tree, random traffic, an orderly stop.
+fn run(seed: u64) -> u64 {
+    let mut world = World::new(seed);
+    let root = world.supervisor("root".into(), 2).clock(world.clock.clone());
+    let host = Host::Simulated(Arc::clone(&world.jobs));
+    let tree = Tree::launch(root.into_plan(), host, Box::new(|| ())).expect("the plan is right");
+    world.settle();
+    for _ in 0..300 {
+        world.act();
+    }
+    let deadline = world.clock.now() + Duration::from_secs(60);
+    tree.ask_to_stop(Some(deadline));
+    world.settle();
+    while world.pass(Duration::from_secs(100)) {
+        world.settle();
+    }
+    assert_eq!(world.running.len(), 0, "seed {seed}: the tree ended");
+    assert!(tree.has_ended(), "seed {seed}: and said so");
+    let answered =
+        world.terminations.iter().all(Pending::is_ready) && world.restarts.iter().all(Pending::is_ready);
+    assert!(answered, "seed {seed}: every request is answered");
+    world.check();
+    world.sent
+}
+
+#[test]
+fn simulation_of_many_trees() {
+    if let Ok(seed) = std::env::var("UNDERPIN_SEED") {
+        run(seed.parse().expect("UNDERPIN_SEED is a number"));
+        return;
+    }
+    let sent: u64 = (0..400).map(run).sum();
+    assert!(sent > 10_000, "the runs did something: {sent} messages");
+}
+
+#[test]
+fn a_seed_replays() {
+    let trace = |seed| {
+        let mut world = World::new(seed);
+        let root = world.supervisor("root".into(), 2).clock(world.clock.clone());
+        let host = Host::Simulated(Arc::clone(&world.jobs));
+        let tree = Tree::launch(root.into_plan(), host, Box::new(|| ())).expect("the plan is right");
+        world.settle();
+        (0..300).for_each(|_| world.act());
+        tree.ask_to_stop(None);
+        world.settle();
+        while world.pass(Duration::from_secs(100)) {
+            world.settle();
+        }
+        let books = world.books.lock();
+        books.values().map(|book| (book.handled.clone(), book.dead.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(trace(7), trace(7));
+}

@@ -1,0 +1,294 @@
+//! What a child is: its factory, and the terms on which it is supervised.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::child::ServiceChild;
+use super::policy::{ChildRules, ExitKind};
+use super::strategy::Restart;
+use crate::error::{ErrorKind, Reaction, Reactions, SharedError};
+use crate::service::core::{Core, DeadLetter, DeadReason, Undertaker};
+use crate::service::exit::Exit;
+use crate::service::handle::Handle;
+use crate::service::mailbox::{Keep, Overflow};
+use crate::service::service::Service;
+use crate::service::wait::Wait;
+use crate::service::worker::{Cell, Factory, Terms};
+use crate::sync::Mutex;
+
+/// How many messages a mailbox holds if nothing else is said.
+pub const DEFAULT_CAPACITY: usize = 1024;
+/// How long a start, and a stop, may take if nothing else is said: 5 s, as in OTP.
+pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+/// More would be reserved at once, and is a mistake.
+const MAX_CAPACITY: usize = 1 << 24;
+
+/// What a factory may return: the service, or a `Result` with it.
+pub trait Made: sealed::Sealed {
+    /// The service that was made.
+    type Service: Service;
+    #[doc(hidden)]
+    fn made(self) -> Result<Self::Service, SharedError>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<S: super::Service> Sealed for S {}
+    impl<S: super::Service, E> Sealed for Result<S, E> {}
+}
+
+impl<S: Service> Made for S {
+    type Service = S;
+    fn made(self) -> Result<S, SharedError> {
+        Ok(self)
+    }
+}
+
+impl<S: Service, E: Into<Box<dyn std::error::Error + Send + Sync>>> Made for Result<S, E> {
+    type Service = S;
+    fn made(self) -> Result<S, SharedError> {
+        self.map_err(|error| SharedError::from(error.into()))
+    }
+}
+
+/// Describes a child that runs the service made by `factory`.
+///
+/// The factory runs on the child's own thread, once for each incarnation: it holds what a fresh
+/// state is made from, and may fail.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use underpin::{Backoff, Context, Next, Overflow, Restart, Service, child};
+///
+/// struct Printer;
+/// impl Service for Printer {
+///     type Msg = String;
+///     type Error = std::io::Error;
+///     fn handle(&mut self, line: String, _: &mut Context<Self>) -> Result<Next, Self::Error> {
+///         println!("{line}");
+///         Ok(Next::Continue)
+///     }
+/// }
+///
+/// let printer = child("printer", || Printer)
+///     .capacity(64)
+///     .overflow(Overflow::DropOldest)
+///     .restart(Restart::Transient)
+///     .backoff(Backoff::exponential(Duration::from_millis(10), Duration::from_secs(5)))
+///     .shutdown(Duration::from_secs(1));
+/// let handle = printer.handle(); // exists before the thread
+/// # drop(handle);
+/// ```
+pub fn child<R: Made>(
+    name: impl Into<Arc<str>>,
+    factory: impl Fn() -> R + Send + Sync + 'static,
+) -> ChildSpec<R::Service> {
+    ChildSpec::new(name.into(), Arc::new(move || factory().made()))
+}
+
+/// A child: what it runs, and the terms on which it is supervised. Made by [`child`].
+///
+/// Dropped before it was given to a supervisor, it counts as stopped: what was sent to its handles
+/// is settled.
+#[must_use = "a child does nothing before a supervisor starts it"]
+pub struct ChildSpec<S: Service> {
+    name: Arc<str>,
+    factory: Factory<S>,
+    pub(super) rules: ChildRules,
+    keep: Keep,
+    wait: Wait,
+    overflow: Overflow,
+    capacity: usize,
+    reactions: Reactions,
+    undertaker: Mutex<Option<Undertaker<S::Msg>>>,
+    stack: Option<usize>,
+    registered: bool,
+    core: OnceLock<Arc<Core<S::Msg>>>,
+    fault: Option<String>,
+}
+
+impl<S: Service> ChildSpec<S> {
+    fn new(name: Arc<str>, factory: Factory<S>) -> Self {
+        let rules = ChildRules {
+            restart: Restart::Permanent,
+            init: DEFAULT_GRACE,
+            grace: Some(DEFAULT_GRACE),
+            backoff: None,
+            significant: false,
+        };
+        Self {
+            name,
+            factory,
+            rules,
+            keep: Keep::Keep,
+            wait: Wait::default(),
+            overflow: Overflow::default(),
+            capacity: DEFAULT_CAPACITY,
+            reactions: Reactions::default(),
+            undertaker: Mutex::new(None),
+            stack: None,
+            registered: false,
+            core: OnceLock::new(),
+            fault: None,
+        }
+    }
+
+    /// Which exits are followed by a restart. [`Restart::Permanent`] if nothing is said.
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.rules.restart = restart;
+        self
+    }
+
+    /// How many messages the mailbox holds, 1 to 16,777,216. [`DEFAULT_CAPACITY`] if nothing is
+    /// said. Their memory is reserved when the first handle is taken.
+    pub fn capacity(mut self, messages: usize) -> Self {
+        self.capacity = messages;
+        self.before_handle("capacity")
+    }
+
+    /// What happens to a message that is sent to the full mailbox.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self.before_handle("overflow")
+    }
+
+    /// What becomes of queued messages after a crash.
+    pub fn mailbox(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// How long a stop may take, `terminate` and the drop of the state included, before the thread
+    /// is abandoned. 5 s if nothing is said.
+    pub fn shutdown(mut self, grace: Duration) -> Self {
+        self.rules.grace = Some(grace);
+        self
+    }
+
+    /// How long a start may take, factory and `init` together, before it counts as failed and the
+    /// thread is abandoned. 5 s if nothing is said.
+    pub fn init_timeout(mut self, limit: Duration) -> Self {
+        self.rules.init = limit;
+        self
+    }
+
+    /// How long to wait before each restart. What its supervisor says, if nothing is said.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.rules.backoff = Some(backoff);
+        self
+    }
+
+    /// What an error of this kind does, other than the table at [`ErrorKind`] says.
+    pub fn on_error(mut self, kind: ErrorKind, reaction: Reaction) -> Self {
+        self.reactions.set(kind, reaction);
+        self
+    }
+
+    /// Gets each accepted message without a call that no incarnation will handle. It runs where
+    /// the message was given up: on the thread of the child, of a sender, or of the tree's janitor.
+    pub fn on_dead_letter(mut self, hook: impl Fn(DeadLetter<S::Msg>) + Send + Sync + 'static) -> Self {
+        self.undertaker = Mutex::new(Some(Box::new(hook)));
+        self.before_handle("on_dead_letter")
+    }
+
+    /// How the thread waits for messages.
+    pub fn wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// The stack of the thread, in bytes. What the standard library takes, if nothing is said.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack = Some(bytes);
+        self
+    }
+
+    /// Registers the child under its name, so that others [find](crate::Context::whereis) it. The
+    /// name is the child's from before its first start until it is gone for good. A start under a
+    /// name that is taken fails.
+    pub fn registered(mut self) -> Self {
+        self.registered = true;
+        self
+    }
+
+    /// A handle to the child. It exists before the thread does: messages sent already wait for it.
+    pub fn handle(&self) -> Handle<S::Msg> {
+        Handle::new(Arc::clone(self.core()))
+    }
+
+    fn core(&self) -> &Arc<Core<S::Msg>> {
+        self.core.get_or_init(|| {
+            let undertaker = self.undertaker.lock().take();
+            let capacity = self.capacity.clamp(1, MAX_CAPACITY);
+            Arc::new(Core::new(Arc::clone(&self.name), capacity, self.overflow, undertaker))
+        })
+    }
+
+    fn before_handle(mut self, option: &str) -> Self {
+        if self.core.get().is_some() {
+            self.fault = Some(format!("`{option}` was set after a handle was taken"));
+        }
+        self
+    }
+
+    /// What is wrong with the description, if anything.
+    fn fault(&self) -> Option<String> {
+        if self.name.is_empty() || self.name.contains(['/', '\0']) {
+            return Some(format!("a name is not empty and holds no `/` and no NUL, not {:?}", self.name));
+        }
+        if !(1..=MAX_CAPACITY).contains(&self.capacity) {
+            return Some(format!("its capacity is 1 to {MAX_CAPACITY}, not {}", self.capacity));
+        }
+        self.fault.clone()
+    }
+
+    pub(super) fn into_child(self) -> ServiceChild<S> {
+        let terms = Terms {
+            keep: self.keep,
+            wait: self.wait,
+            reactions: self.reactions,
+            wants_restart: match self.rules.restart {
+                Restart::Permanent => |exit| Restart::Permanent.wants(ExitKind::of(exit)),
+                Restart::Transient => |exit| Restart::Transient.wants(ExitKind::of(exit)),
+                Restart::Temporary => |exit| Restart::Temporary.wants(ExitKind::of(exit)),
+            },
+        };
+        ServiceChild {
+            fault: self.fault(),
+            rules: self.rules,
+            stack: self.stack,
+            registered: self.registered,
+            cell: Arc::new(Cell {
+                core: Arc::clone(self.core()),
+                terms,
+                factory: Mutex::new(Some(Arc::clone(&self.factory))),
+                registration: Mutex::new(None),
+                one_life: self.rules.restart == Restart::Temporary,
+            }),
+        }
+    }
+}
+
+impl ExitKind {
+    /// The policy's word for an exit.
+    pub(crate) fn of(exit: &Exit) -> Self {
+        match exit {
+            Exit::Normal => Self::Normal,
+            Exit::Shutdown => Self::Shutdown,
+            Exit::Ignored => Self::Ignored,
+            _ => Self::Abnormal,
+        }
+    }
+}
+
+impl<S: Service> Drop for ServiceChild<S> {
+    fn drop(&mut self) {
+        // Only a child that was never started is still open here.
+        if self.cell.core.close(&Exit::Shutdown) {
+            self.cell.core.drain(DeadReason::Stopped);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The door: the only place that names crossbeam, parking_lot, arc-swap, threads and the clock.
+//!
+//! Everything above takes its primitives from here. In an ordinary build they are the real ones
+//! ([`real`]); under `--cfg underpin_loom` they are stand-ins that loom can explore
+//! ([`model`](self)), with the same names, signatures and behaviour. What the two must agree on
+//! is tested operation by operation in `conformance`.
+
+mod clock;
+#[cfg(all(test, feature = "loom"))]
+mod conformance;
+#[cfg(feature = "loom")]
+pub mod model;
+pub(crate) mod real;
+
+pub use clock::{Clock, ManualClock};
+
+#[cfg(underpin_loom)]
+pub(crate) use model::*;
+#[cfg(not(underpin_loom))]
+pub(crate) use real::*;

@@ -1,0 +1,130 @@
+//! The primitives of an ordinary build.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // this is the door
+#![cfg_attr(underpin_loom, allow(unused))]
+
+use std::io;
+use std::sync::Arc;
+
+pub(crate) use std::hint::spin_loop;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use std::thread::{JoinHandle, Thread, current as current_thread, park, park_timeout, yield_now};
+
+pub(crate) use parking_lot::Mutex;
+pub(crate) use std::thread_local;
+
+/// Starts a thread with a name and, if given, a stack size in bytes.
+pub(crate) fn spawn(
+    name: String,
+    stack: Option<usize>,
+    main: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let mut builder = std::thread::Builder::new().name(name);
+    if let Some(bytes) = stack {
+        builder = builder.stack_size(bytes);
+    }
+    builder.spawn(main)
+}
+
+/// Whether the thread has ended, so that a join returns at once.
+pub(crate) fn is_finished(thread: &JoinHandle<()>) -> bool {
+    thread.is_finished()
+}
+
+/// The sending end of a bounded channel.
+#[derive(Debug)]
+pub(crate) struct Sender<T>(crossbeam_channel::Sender<T>);
+
+/// The receiving end of a bounded channel.
+#[derive(Debug)]
+pub(crate) struct Receiver<T>(crossbeam_channel::Receiver<T>);
+
+/// A bounded channel that holds `capacity` messages.
+pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let (sender, receiver) = crossbeam_channel::bounded(capacity);
+    (Sender(sender), Receiver(receiver))
+}
+
+/// Why a message did not get into the channel. It is handed back.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused<T> {
+    Full(T),
+    Disconnected(T),
+}
+
+/// Why no message came out of the channel.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    Empty,
+    Disconnected,
+}
+
+impl<T> Sender<T> {
+    #[inline]
+    pub(crate) fn try_send(&self, message: T) -> Result<(), Refused<T>> {
+        self.0.try_send(message).map_err(|error| match error {
+            crossbeam_channel::TrySendError::Full(message) => Refused::Full(message),
+            crossbeam_channel::TrySendError::Disconnected(message) => Refused::Disconnected(message),
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity().unwrap_or(usize::MAX)
+    }
+}
+
+impl<T> Receiver<T> {
+    #[inline]
+    pub(crate) fn try_recv(&self) -> Result<T, Nothing> {
+        self.0.try_recv().map_err(|error| match error {
+            crossbeam_channel::TryRecvError::Empty => Nothing::Empty,
+            crossbeam_channel::TryRecvError::Disconnected => Nothing::Disconnected,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// A value that is replaced as a whole and read without a lock.
+#[derive(Debug)]
+pub(crate) struct Snapshot<T>(arc_swap::ArcSwap<T>);
+
+impl<T> Snapshot<T> {
+    pub(crate) fn new(value: Arc<T>) -> Self {
+        Self(arc_swap::ArcSwap::new(value))
+    }
+
+    pub(crate) fn load(&self) -> Arc<T> {
+        self.0.load_full()
+    }
+
+    pub(crate) fn store(&self, value: Arc<T>) {
+        self.0.store(value);
+    }
+}
+
+/// Whether this build carries the named fault. Only models do.
+macro_rules! mutant {
+    ($name:ident) => {
+        false
+    };
+}
+pub(crate) use mutant;
