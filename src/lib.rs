@@ -1,4 +1,20 @@
-//! underpin
+#![cfg_attr(feature = "foundation", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "foundation"), doc = "Supervised services on OS threads: the kernel alone.")]
+//!
+//! # Where things are
+//!
+//! - [`Service`] is the contract of a service: its messages, its callbacks. [`Context`] is what it
+//!   may do inside them: timers, monitors, names.
+//! - [`child`] describes how a service is run, as a [`ChildSpec`]. [`Handle`] is how the rest of
+//!   the program talks to it, and [`Reply`] how it answers.
+//! - [`Supervisor`] and [`DynamicSupervisor`] start, watch, restart and stop children. A
+//!   [`SupervisorHandle`] owns the running tree, a [`SupervisorRef`] asks it for things.
+//! - `Foundation` is the running application: a root supervisor, and the ways to its end.
+//! - [`Registry`] maps names to children, in namespaces. [`Clock`] is where time comes from.
+//! - [`SupervisionEvent`] and [`CrashReport`] tell what happens, [`Status`] and [`Lifecycle`] what
+//!   is, [`ShutdownReport`] what was left.
+//! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
+//!   on. [`ErrorKind`] says what a service's own error means.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod error;
@@ -37,3 +53,18 @@ pub use supervisor::supervisor::{
     ChildCounts, ChildInfo, DynamicSupervisor, Supervisor, SupervisorHandle, SupervisorRef,
 };
 pub use sync::{Clock, ManualClock};
+
+/// Stand-ins for the primitives that loom can explore, to model-check your own services.
+///
+/// Build with `RUSTFLAGS="--cfg underpin_loom"` and the feature `loom`: then the whole crate runs
+/// on these stand-ins, and [`model`](model::model) explores how the threads of a closure may
+/// interleave. Without the cfg they are there, to be compared with the real primitives, and the
+/// crate does not use them.
+#[cfg(feature = "loom")]
+pub mod model {
+    pub use crate::sync::model::{
+        AtomicBool, AtomicU8, AtomicU64, JoinHandle, Mutex, MutexGuard, Nothing, Ordering, Receiver, Refused,
+        Sender, Snapshot, Thread, bounded, current_thread, fence, is_finished, model, model_with, park,
+        park_timeout, spawn, spin_loop, yield_now,
+    };
+}

@@ -153,7 +153,7 @@ impl Registry {
             }
             self.table.0.lock().waiting.push(sync::current_thread());
             // Registered as waiting first, looked once more second: no registration is missed.
-            if let Some(entry) = self.whereis(name) {
+            if let Some(entry) = self.whereis(name).filter(|_| !mutant!(WaitBlindly)) {
                 return Some(entry);
             }
             clock.park(deadline);

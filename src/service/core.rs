@@ -11,7 +11,7 @@ use super::monitor::{Down, Watchers};
 use super::reply::Failure;
 use super::scope;
 use crate::error::CastError;
-use crate::sync::{AtomicU64, Clock, Mutex, Ordering, Snapshot};
+use crate::sync::{AtomicU64, Clock, Mutex, Ordering, Snapshot, mutant};
 
 /// Why a message became a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,8 +104,8 @@ impl<M: Send + 'static> Core<M> {
         let epoch = self.incarnation().epoch + 1;
         let born = Incarnation::new(Arc::clone(&self.node), epoch, clock.now());
         self.incarnation.store(Arc::clone(&born));
-        self.watchers.up();
-        self.mailbox.reopen();
+        self.watchers.up(epoch);
+        self.mailbox.open(epoch);
         born
     }
 
@@ -117,6 +117,13 @@ impl<M: Send + 'static> Core<M> {
         crate::sync::fence(Ordering::SeqCst);
         self.mailbox.wake.wake();
         incarnation
+    }
+
+    /// Gives the present incarnation up, and wakes it in case it is about to sleep.
+    pub(crate) fn abandon(&self) {
+        self.incarnation().abandon();
+        crate::sync::fence(Ordering::SeqCst);
+        self.mailbox.wake.wake();
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -199,15 +206,18 @@ impl<M: Send + 'static> Core<M> {
     /// Nobody will restart it: no more mail. Tells those who watch. Runs no user code, so that a
     /// supervisor may do it; [`drain`](Self::drain) does. `false` if it was done already.
     pub(crate) fn close(&self, exit: &Exit) -> bool {
-        if !self.mailbox.close() {
+        self.close_life(&self.incarnation(), exit)
+    }
+
+    /// As [`close`](Self::close), by an incarnation itself: one that was abandoned in this moment
+    /// and has a successor closes nothing.
+    pub(crate) fn close_life(&self, life: &Incarnation, exit: &Exit) -> bool {
+        if !self.mailbox.close(life.epoch) && !mutant!(CloseTwice) {
             return false;
         }
-        let incarnation = self.incarnation();
-        let state = if exit.is_calm() { Lifecycle::Stopped } else { Lifecycle::Failed };
-        incarnation.set_state(state);
+        life.set_state(if exit.is_calm() { Lifecycle::Stopped } else { Lifecycle::Failed });
         self.ended(exit);
-        let name = self.name();
-        self.watchers.down(Down { name, epoch: incarnation.epoch, exit: exit.clone() });
+        self.watchers.down(Down { name: self.name(), epoch: life.epoch, exit: exit.clone() });
         true
     }
 

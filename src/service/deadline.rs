@@ -38,7 +38,7 @@ impl Deadline {
     }
 
     /// Never. A wait without a deadline can hang for ever: it is for those who say so.
-    pub fn unbounded() -> Self {
+    pub const fn unbounded() -> Self {
         Self(None)
     }
 

@@ -10,7 +10,7 @@ use super::exit::Status;
 use super::incarnation::Incarnation;
 use super::mailbox::Envelope;
 use super::monitor::Down;
-use super::reply::{Failure, Reply, Settle, Slot};
+use super::reply::{Failure, Reply, Slot};
 use super::scope;
 use super::wait::Gate;
 use crate::error::{CallError, CastError};
@@ -153,8 +153,11 @@ impl<M: Send + 'static> Handle<M> {
     ) -> Result<T, CallError<M>> {
         let limit = self.inherit(me, limit);
         let slot = Arc::new(Slot::new(limit));
-        let envelope = Envelope { message: message(Reply::new(Arc::clone(&slot))), call: Some(erase(&slot)) };
-        if let Err(names) = me.node.wait_for(&self.core.node, erase(&slot)) {
+        let envelope = Envelope {
+            message: message(Reply::new(Arc::clone(&slot))),
+            call: Some(Arc::clone(slot.ticket())),
+        };
+        if let Err(names) = me.node.wait_for(&self.core.node, Arc::clone(slot.ticket())) {
             return Err(self.closed_cycle(names, Some(envelope.message)));
         }
         let sent = self.core.send(envelope, limit);
@@ -255,7 +258,7 @@ impl<M: Send + 'static> Handle<M> {
         message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<(), CastError<M>> {
         let message = message(Reply::new(Arc::clone(slot)));
-        self.core.send(Envelope { message, call: Some(erase(slot)) }, limit)
+        self.core.send(Envelope { message, call: Some(Arc::clone(slot.ticket())) }, limit)
     }
 
     fn inherit(&self, me: &Arc<Incarnation>, limit: Limit) -> Limit {
@@ -295,10 +298,6 @@ impl<M: Send + 'static> Handle<M> {
     }
 }
 
-fn erase<T: Send + 'static>(slot: &Arc<Slot<T>>) -> Arc<dyn Settle> {
-    Arc::clone(slot) as Arc<dyn Settle>
-}
-
 impl<M> Clone for Handle<M> {
     fn clone(&self) -> Self {
         Self { core: Arc::clone(&self.core) }
@@ -327,7 +326,7 @@ impl<T: Send + 'static, M: Send + 'static> Pending<T, M> {
 
     /// Whether the answer, or the certainty that there will be none, is there.
     pub fn is_ready(&self) -> bool {
-        self.slot.is_done()
+        self.slot.ticket().is_done()
     }
 
     /// Waits for the answer, at most 5 s from now.
@@ -357,7 +356,7 @@ impl<T: Send + 'static, M: Send + 'static> Pending<T, M> {
         };
         let limit = handle.inherit(&me, limit);
         me.node
-            .wait_for(&handle.core.node, erase(&self.slot))
+            .wait_for(&handle.core.node, Arc::clone(self.slot.ticket()))
             .map_err(|names| handle.closed_cycle(names, None))?;
         let answer = self.slot.wait(clock, limit);
         me.node.waits_no_more();

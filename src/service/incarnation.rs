@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use super::deadline::Deadline;
 use super::exit::Lifecycle;
-use super::reply::{Failure, Settle};
+use super::reply::{Failure, Ticket};
 use super::wait::Gate;
 use crate::sync::{AtomicU8, Mutex, Ordering, mutant};
 
@@ -40,7 +40,7 @@ pub(crate) struct Node {
 #[derive(Clone)]
 struct Edge {
     to: Arc<Node>,
-    call: Arc<dyn Settle>,
+    call: Arc<Ticket>,
 }
 
 /// The longest chain of waits that is followed.
@@ -57,23 +57,21 @@ impl Node {
     /// the locks order the two: whoever publishes last sees all the rest. So of those that close a
     /// cycle together at least one finds it. Returns the names on the cycle; then the edge is gone
     /// again.
-    pub(crate) fn wait_for(
-        self: &Arc<Self>,
-        to: &Arc<Node>,
-        call: Arc<dyn Settle>,
-    ) -> Result<(), Vec<Arc<str>>> {
+    pub(crate) fn wait_for(self: &Arc<Self>, to: &Arc<Node>, call: Arc<Ticket>) -> Result<(), Vec<Arc<str>>> {
+        let edge = Edge { to: Arc::clone(to), call: Arc::clone(&call) };
         if mutant!(FollowFirst) {
             let found = self.cycle_through(to);
-            *self.waits_for.lock() = Some(Edge { to: Arc::clone(to), call });
+            *self.waits_for.lock() = Some(edge);
             return found.map_or(Ok(()), Err);
         }
-        *self.waits_for.lock() = Some(Edge { to: Arc::clone(to), call });
+        *self.waits_for.lock() = Some(edge);
         match self.cycle_through(to) {
-            None => Ok(()),
-            Some(names) => {
+            // Answered by now, it waits for nobody: its callee may well ask back.
+            Some(names) if call.is_in_flight() || mutant!(CountAnswered) => {
                 self.waits_no_more();
                 Err(names)
             }
+            _ => Ok(()),
         }
     }
 
@@ -106,7 +104,7 @@ pub(crate) struct Incarnation {
     pub(crate) over: Gate,
     state: AtomicU8,
     told: AtomicU8,
-    current: Mutex<Option<Arc<dyn Settle>>>,
+    current: Mutex<Option<Arc<Ticket>>>,
 }
 
 impl Incarnation {
@@ -157,9 +155,9 @@ impl Incarnation {
     /// A call comes into its handler. An incarnation that was abandoned in this very moment
     /// settles it: the caller gets `Crashed` whichever of the two was first.
     #[inline]
-    pub(crate) fn holds(&self, call: Arc<dyn Settle>) {
+    pub(crate) fn holds(&self, call: Arc<Ticket>) {
         *self.current.lock() = Some(call);
-        if self.is_abandoned() {
+        if self.is_abandoned() && !mutant!(HoldBlindly) {
             self.abandon();
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::deadline::{Deadline, Limit};
-use super::reply::Settle;
+use super::reply::Ticket;
 use super::wait::{self, SenderQueue, WakeCell};
 use crate::sync::{
     self, AtomicBool, AtomicU64, Clock, Mutex, Ordering, Receiver, Refused, Sender, fence, mutant,
@@ -62,7 +62,7 @@ const MAX_EVICTIONS: usize = 16;
 /// A message and the call that it belongs to, if it is one.
 pub(crate) struct Envelope<M> {
     pub(crate) message: M,
-    pub(crate) call: Option<Arc<dyn Settle>>,
+    pub(crate) call: Option<Arc<Ticket>>,
 }
 
 /// Why a message did not get in. It is handed back.
@@ -88,7 +88,8 @@ pub(crate) struct Mailbox<M, U> {
     overflow: Overflow,
     closed: AtomicBool,
     /// Held to close, to reopen, and to take one message out of a closed mailbox.
-    closing: Mutex<()>,
+    /// Holds the epoch that it was last opened for: an older incarnation cannot close it any more.
+    closing: Mutex<u64>,
     pub(crate) wake: WakeCell,
     senders: SenderQueue,
     has_urgent: AtomicBool,
@@ -105,7 +106,7 @@ impl<M, U> Mailbox<M, U> {
             receiver,
             overflow,
             closed: AtomicBool::new(false),
-            closing: Mutex::new(()),
+            closing: Mutex::new(0),
             wake: WakeCell::default(),
             senders: SenderQueue::default(),
             has_urgent: AtomicBool::new(false),
@@ -227,8 +228,18 @@ impl<M, U> Mailbox<M, U> {
     ) -> Result<Sent, NotSent<M>> {
         let now = clock.now();
         let until = Deadline::from(now, patience).min(limit.deadline(now));
-        wait::spin_as_sender(|| self.is_closed() || self.len() < self.capacity());
-        self.park_for(envelope, clock, until)
+        let mut outcome = Err(NotSent::Full(envelope));
+        wait::yield_as_sender(|| {
+            outcome = match std::mem::replace(&mut outcome, Ok(Sent::Accepted)) {
+                Err(NotSent::Full(envelope)) => self.offer(envelope),
+                settled => settled,
+            };
+            !matches!(outcome, Err(NotSent::Full(_)))
+        });
+        match outcome {
+            Err(NotSent::Full(envelope)) => self.park_for(envelope, clock, until),
+            settled => settled,
+        }
     }
 
     fn park_for(
@@ -250,7 +261,7 @@ impl<M, U> Mailbox<M, U> {
             envelope = match outcome {
                 Err(NotSent::Full(back)) => back, // called: once more
                 settled => {
-                    self.senders.leave(&waiting, settled.is_ok());
+                    self.senders.leave(&waiting);
                     return settled;
                 }
             };
@@ -312,9 +323,12 @@ impl<M, U> Mailbox<M, U> {
     // ---- closing -------------------------------------------------------------------------
 
     /// Steps 1 and 2 of a close: nothing more gets in, and whoever waits for space hears of it.
-    /// The closer goes on to drain. `false` if it was closed already.
-    pub(crate) fn close(&self) -> bool {
+    /// The closer goes on to drain. `false` if it was closed already, or opened for a later epoch.
+    pub(crate) fn close(&self, epoch: u64) -> bool {
         let held = self.closing.lock();
+        if epoch < *held {
+            return false;
+        }
         let was_open = !self.closed.swap(true, Ordering::SeqCst);
         drop(held);
         if !mutant!(CloseWithoutFence) {
@@ -326,9 +340,10 @@ impl<M, U> Mailbox<M, U> {
         was_open
     }
 
-    /// Lets messages in again, for a child that is started anew after its end.
-    pub(crate) fn reopen(&self) {
-        let _held = self.closing.lock();
+    /// Lets messages in, or in again, for the incarnation that is about to start.
+    pub(crate) fn open(&self, epoch: u64) {
+        let mut held = self.closing.lock();
+        *held = epoch;
         self.closed.store(false, Ordering::SeqCst);
     }
 
@@ -336,7 +351,7 @@ impl<M, U> Mailbox<M, U> {
     /// closer and a sender that raced with it drain; each message comes out once.
     pub(crate) fn take_closed(&self) -> Option<Envelope<M>> {
         let _held = self.closing.lock();
-        if !self.is_closed() {
+        if !self.is_closed() && !mutant!(DrainReopened) {
             return None;
         }
         self.receiver.try_recv().ok()

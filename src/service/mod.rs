@@ -7,7 +7,11 @@ pub(crate) mod exit;
 pub(crate) mod handle;
 pub(crate) mod incarnation;
 pub(crate) mod mailbox;
+#[cfg(all(test, underpin_loom))]
+mod models;
 pub(crate) mod monitor;
+#[doc = include_str!("PROTOCOL.md")]
+mod protocol {}
 pub(crate) mod reply;
 pub(crate) mod scope;
 #[allow(clippy::module_inception)] // the noun of the file is the trait

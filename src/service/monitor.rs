@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::exit::Exit;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, mutant};
 
 /// The end of a monitored child.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub(crate) struct Watchers(Mutex<Watching>);
 
 #[derive(Default)]
 struct Watching {
+    /// The newest incarnation; the end of an older one is stale news.
+    epoch: u64,
     down: Option<Down>,
     tell: Vec<Tell>,
 }
@@ -41,7 +43,7 @@ impl Watchers {
     /// Adds one. It is told at once if the child is down.
     pub(crate) fn add(&self, tell: Tell) {
         let mut watching = self.0.lock();
-        match watching.down.clone() {
+        match watching.down.clone().filter(|_| !mutant!(AddBlindly)) {
             None => watching.tell.push(tell),
             Some(down) => {
                 drop(watching);
@@ -53,6 +55,9 @@ impl Watchers {
     /// The child is down: tells everyone, once.
     pub(crate) fn down(&self, down: Down) {
         let mut watching = self.0.lock();
+        if down.epoch < watching.epoch {
+            return;
+        }
         let tell = std::mem::take(&mut watching.tell);
         watching.down = Some(down.clone());
         drop(watching);
@@ -60,7 +65,9 @@ impl Watchers {
     }
 
     /// The child is started again: monitors set from now on wait for its next end.
-    pub(crate) fn up(&self) {
-        self.0.lock().down = None;
+    pub(crate) fn up(&self, epoch: u64) {
+        let mut watching = self.0.lock();
+        watching.epoch = epoch;
+        watching.down = None;
     }
 }

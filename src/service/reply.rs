@@ -1,18 +1,23 @@
 //! The port of an answer: made by a call, carried in the message, used at most once.
 //!
-//! # States of a slot
+//! A call has two parts. Its [`Ticket`] knows nothing of the answer's type: it goes with the
+//! message, so that whoever holds the message can end the call. Its [`Slot`] is where the answer is
+//! handed over, between the [`Reply`] and the caller.
+//!
+//! # States of a ticket
 //!
 //! | state | means | left by |
 //! |---|---|---|
-//! | [`PENDING`](states::PENDING) | the message is queued or in its handler | the service: answer, settle, keep; the caller: give up |
+//! | [`PENDING`](states::PENDING) | the message is queued or in its handler | the service: answer, fail, keep; the caller: give up |
 //! | [`KEPT`](states::KEPT) | the handler returned, the reply lives on | the same, save keep |
-//! | [`DONE`](states::DONE) | an answer or a failure lies ready | nobody |
+//! | [`ANSWERED`](states::ANSWERED) | the answer lies ready | nobody |
+//! | [`FAILED`](states::FAILED) | it is certain that there will be none | nobody |
 //! | [`GONE`](states::GONE) | the caller gave up | nobody |
 //!
-//! Whoever holds the lock of the body decides; `DONE` and `GONE` are entered there, once, and the
+//! Whoever holds the lock of the body decides; the last three are entered there, once, and the
 //! loser's answer is dropped on the loser's thread. The atomic beside it repeats the state for
-//! those who only look: it is written after the lock is free, so that a spinning caller who reads
-//! `DONE` finds the lock free too.
+//! those who only look: it is written after the lock is free, so that a spinning caller who sees
+//! the end finds the lock free too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,8 +31,9 @@ use crate::sync::{self, AtomicU8, Clock, Mutex, Ordering, Thread, mutant};
 mod states {
     pub(super) const PENDING: u8 = 0;
     pub(super) const KEPT: u8 = 1;
-    pub(super) const DONE: u8 = 2;
-    pub(super) const GONE: u8 = 3;
+    pub(super) const ANSWERED: u8 = 2;
+    pub(super) const FAILED: u8 = 3;
+    pub(super) const GONE: u8 = 4;
 }
 
 /// Why there is no answer.
@@ -40,56 +46,50 @@ pub(crate) enum Failure {
     Failed { kind: ErrorKind, source: SharedError },
 }
 
-/// What the holder of an envelope may do to the call inside, whatever its answer's type.
-pub(crate) trait Settle: Send + Sync {
-    /// Ends the call without an answer, unless it has ended.
-    fn settle(&self, failure: Failure);
-    /// The handler has returned; the reply may live on.
-    fn handler_returned(&self);
-    /// Whether the message is queued or in its handler.
-    fn is_in_flight(&self) -> bool;
-    /// By when the caller wants the answer, as far as that is known.
-    fn deadline(&self, now: Instant) -> Deadline;
-}
-
-/// Where one answer is handed over.
-pub(crate) struct Slot<T> {
+/// One call, apart from its answer.
+pub(crate) struct Ticket {
     state: AtomicU8,
     limit: Limit,
-    body: Mutex<Body<T>>,
+    body: Mutex<Body>,
 }
 
-struct Body<T> {
+struct Body {
     over: bool,
-    answer: Option<Result<T, Failure>>,
+    failure: Option<Failure>,
     caller: Option<Thread>,
     deadline: Option<Deadline>,
 }
 
-impl<T> Slot<T> {
-    pub(crate) fn new(limit: Limit) -> Self {
-        let body = Body { over: false, answer: None, caller: None, deadline: None };
+impl Ticket {
+    fn new(limit: Limit) -> Self {
+        let body = Body { over: false, failure: None, caller: None, deadline: None };
         Self { state: AtomicU8::new(states::PENDING), limit, body: Mutex::new(body) }
     }
 
-    /// Puts the answer in, unless the call is over. Returns what was not taken.
+    /// Ends the call without an answer, unless it has ended.
+    pub(crate) fn settle(&self, failure: Failure) {
+        self.end(Some(failure));
+    }
+
+    /// Ends the call, unless it has ended. Whether it did.
     #[inline]
-    fn put(&self, answer: Result<T, Failure>) -> Option<Result<T, Failure>> {
+    fn end(&self, failure: Option<Failure>) -> bool {
+        let state = if failure.is_some() { states::FAILED } else { states::ANSWERED };
         let mut body = self.body.lock();
         if body.over && !mutant!(AnswerTwice) {
-            return Some(answer);
+            return false;
         }
         body.over = true;
-        body.answer = Some(answer);
+        body.failure = failure;
         let caller = body.caller.take();
         drop(body);
-        // ORDERING: Release, to pair with the Acquire of a spinning caller. The answer itself is
-        // under the lock.
-        self.state.store(states::DONE, Ordering::Release);
+        // ORDERING: Release, to pair with the Acquire of a spinning caller. What the end has come
+        // to is under a lock.
+        self.state.store(state, Ordering::Release);
         if let Some(thread) = caller {
             thread.unpark();
         }
-        None
+        true
     }
 
     #[inline]
@@ -99,31 +99,92 @@ impl<T> Slot<T> {
 
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
-        self.state() == states::DONE
+        matches!(self.state(), states::ANSWERED | states::FAILED)
     }
 
-    /// Takes the answer if it is there.
-    pub(crate) fn take(&self) -> Option<Result<T, Failure>> {
-        self.body.lock().answer.take()
+    fn is_over(&self) -> bool {
+        self.state() >= states::ANSWERED
     }
 
-    /// The caller waits no longer: the answer if it came in time, else none will be taken.
-    pub(crate) fn give_up(&self) -> Option<Result<T, Failure>> {
-        let mut body = self.body.lock();
-        if !body.over {
-            body.over = true;
-            self.state.store(states::GONE, Ordering::Release);
+    /// The handler has returned; the reply may live on.
+    #[inline]
+    pub(crate) fn handler_returned(&self) {
+        if self.state.load(Ordering::Relaxed) == states::PENDING {
+            // It fails when the call ends at this moment, and then nothing is to be kept.
+            let (kept, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
+            let _ = self.state.compare_exchange(states::PENDING, states::KEPT, kept, relaxed);
         }
-        if mutant!(ForgetAnswer) {
+    }
+
+    /// Whether the message is queued or in its handler.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.state() == states::PENDING
+    }
+
+    /// By when the caller wants the answer, as far as that is known.
+    pub(crate) fn deadline(&self, now: Instant) -> Deadline {
+        let parked = self.body.lock().deadline;
+        parked.unwrap_or_else(|| self.limit.deadline(now))
+    }
+}
+
+/// Where one answer is handed over.
+pub(crate) struct Slot<T> {
+    ticket: Arc<Ticket>,
+    answer: Mutex<Option<T>>,
+}
+
+impl<T> Slot<T> {
+    pub(crate) fn new(limit: Limit) -> Self {
+        Self { ticket: Arc::new(Ticket::new(limit)), answer: Mutex::new(None) }
+    }
+
+    #[inline]
+    pub(crate) fn ticket(&self) -> &Arc<Ticket> {
+        &self.ticket
+    }
+
+    /// Puts the answer in, unless the call is over. Returns what was not taken.
+    #[inline]
+    fn put(&self, answer: T) -> Option<T> {
+        *self.answer.lock() = Some(answer);
+        if self.ticket.end(None) { None } else { self.answer.lock().take() }
+    }
+
+    /// Takes the outcome if it is there.
+    pub(crate) fn take(&self) -> Option<Result<T, Failure>> {
+        if self.ticket.state() == states::ANSWERED {
+            return self.answer.lock().take().map(Ok);
+        }
+        let mut body = self.ticket.body.lock();
+        self.outcome(&mut body)
+    }
+
+    fn outcome(&self, body: &mut Body) -> Option<Result<T, Failure>> {
+        if !body.over {
             return None;
         }
-        body.answer.take()
+        match body.failure.take() {
+            Some(failure) => Some(Err(failure)),
+            None => self.answer.lock().take().map(Ok),
+        }
     }
 
-    /// Waits for the answer; `None` when the limit came first.
+    /// The caller waits no longer: the outcome if it came in time, else none will be taken.
+    pub(crate) fn give_up(&self) -> Option<Result<T, Failure>> {
+        let mut body = self.ticket.body.lock();
+        if !body.over {
+            body.over = true;
+            self.ticket.state.store(states::GONE, Ordering::Release);
+            return None;
+        }
+        if mutant!(ForgetAnswer) { None } else { self.outcome(&mut body) }
+    }
+
+    /// Waits for the outcome; `None` when the limit came first.
     #[inline]
     pub(crate) fn wait(&self, clock: &Clock, limit: Limit) -> Option<Result<T, Failure>> {
-        if wait::spin_as_caller(|| self.is_done()) {
+        if wait::spin_as_caller(|| self.ticket.is_done()) {
             return self.take();
         }
         self.park(clock, limit)
@@ -133,46 +194,22 @@ impl<T> Slot<T> {
     fn park(&self, clock: &Clock, limit: Limit) -> Option<Result<T, Failure>> {
         let deadline = limit.deadline(clock.now());
         {
-            let mut body = self.body.lock();
-            if body.answer.is_some() {
-                return body.answer.take();
+            let mut body = self.ticket.body.lock();
+            if body.over {
+                return self.outcome(&mut body);
             }
             body.caller = Some(sync::current_thread());
             body.deadline = Some(deadline);
         }
         loop {
             clock.park(deadline.instant());
-            if let Some(answer) = self.take() {
-                return Some(answer);
+            if let Some(outcome) = self.take() {
+                return Some(outcome);
             }
             if deadline.instant().is_some_and(|at| clock.now() >= at) {
                 return self.give_up();
             }
         }
-    }
-}
-
-impl<T: Send> Settle for Slot<T> {
-    fn settle(&self, failure: Failure) {
-        self.put(Err(failure));
-    }
-
-    #[inline]
-    fn handler_returned(&self) {
-        if self.state.load(Ordering::Relaxed) == states::PENDING {
-            // It fails when the call ends at this moment, and then nothing is to be kept.
-            let (kept, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
-            let _ = self.state.compare_exchange(states::PENDING, states::KEPT, kept, relaxed);
-        }
-    }
-
-    fn is_in_flight(&self) -> bool {
-        self.state() == states::PENDING
-    }
-
-    fn deadline(&self, now: Instant) -> Deadline {
-        let parked = self.body.lock().deadline;
-        parked.unwrap_or_else(|| self.limit.deadline(now))
     }
 }
 
@@ -216,7 +253,7 @@ impl<T: Send + 'static> Reply<T> {
     #[inline]
     pub fn send(mut self, answer: T) {
         if let Some(slot) = self.slot.take() {
-            drop(slot.put(Ok(answer)));
+            drop(slot.put(answer));
         }
     }
 
@@ -224,14 +261,14 @@ impl<T: Send + 'static> Reply<T> {
     ///
     /// `false` says nothing for ever: the caller may give up right after.
     pub fn is_abandoned(&self) -> bool {
-        self.slot.as_ref().is_some_and(|slot| matches!(slot.state(), states::GONE | states::DONE))
+        self.slot.as_ref().is_some_and(|slot| slot.ticket.is_over())
     }
 }
 
 impl<T: Send + 'static> Drop for Reply<T> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            scope::reply_dropped(slot);
+            scope::reply_dropped(&slot.ticket);
         }
     }
 }

@@ -8,23 +8,30 @@
 //! | drops a state or drains a mailbox for a stated reason | that reason |
 //! | is any other | `NoReply`, or `Crashed` while it unwinds |
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::incarnation::Incarnation;
-use super::reply::{Failure, Settle};
+use super::reply::{Failure, Ticket};
 use crate::sync;
 
 #[derive(Default)]
 struct Scope {
     me: Option<Arc<Incarnation>>,
-    handling: bool,
     reason: Option<Failure>,
-    dropped: Vec<Arc<dyn Settle>>,
+    dropped: Vec<Arc<Ticket>>,
 }
 
 sync::thread_local! {
     static SCOPE: RefCell<Scope> = RefCell::new(Scope::default());
+}
+
+// Beside the scope, as plain cells: they are touched with every message.
+sync::thread_local! {
+    static HANDLING: Cell<bool> = const { Cell::new(false) };
+}
+sync::thread_local! {
+    static HAS_DROPPED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `work` as the thread of `me`. The simulation enters for each step, a thread once.
@@ -43,21 +50,23 @@ pub(crate) fn me() -> Option<Arc<Incarnation>> {
 /// From here on dropped replies wait for the handler's end.
 #[inline]
 pub(crate) fn handler_begins() {
-    SCOPE.with(|scope| scope.borrow_mut().handling = true);
+    HANDLING.with(|handling| handling.set(true));
 }
 
-/// Settles what the handler dropped.
+/// Tickets what the handler dropped.
 #[inline]
 pub(crate) fn handler_ended(failure: impl FnOnce() -> Failure) {
-    let dropped = SCOPE.with(|scope| {
-        let mut scope = scope.borrow_mut();
-        scope.handling = false;
-        if scope.dropped.is_empty() { Vec::new() } else { std::mem::take(&mut scope.dropped) }
-    });
-    if !dropped.is_empty() {
-        let failure = failure();
-        dropped.iter().for_each(|slot| slot.settle(failure.clone()));
+    HANDLING.with(|handling| handling.set(false));
+    if HAS_DROPPED.with(Cell::get) {
+        settle_dropped(&failure());
     }
+}
+
+#[cold]
+fn settle_dropped(failure: &Failure) {
+    HAS_DROPPED.with(|any| any.set(false));
+    let dropped = SCOPE.with(|scope| std::mem::take(&mut scope.borrow_mut().dropped));
+    dropped.iter().for_each(|ticket| ticket.settle(failure.clone()));
 }
 
 /// Runs `work`; replies that it drops are settled with `reason`.
@@ -70,13 +79,14 @@ pub(crate) fn dropping<R>(reason: Failure, work: impl FnOnce() -> R) -> R {
 }
 
 /// What becomes of a reply that is dropped unsent on this thread.
-pub(crate) fn reply_dropped(slot: Arc<dyn Settle>) {
+pub(crate) fn reply_dropped(ticket: &Arc<Ticket>) {
     let verdict = SCOPE.try_with(|scope| {
         let mut scope = scope.borrow_mut();
         match &scope.reason {
             Some(reason) => Some(reason.clone()),
-            None if scope.handling => {
-                scope.dropped.push(Arc::clone(&slot));
+            None if HANDLING.with(Cell::get) => {
+                scope.dropped.push(Arc::clone(ticket));
+                HAS_DROPPED.with(|any| any.set(true));
                 None
             }
             None if std::thread::panicking() => Some(Failure::Crashed),
@@ -85,6 +95,6 @@ pub(crate) fn reply_dropped(slot: Arc<dyn Settle>) {
     });
     // A thread that ends has no scope any more.
     if let Some(failure) = verdict.unwrap_or(Some(Failure::NoReply)) {
-        slot.settle(failure);
+        ticket.settle(failure);
     }
 }

@@ -13,15 +13,15 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::sync::{self, AtomicBool, AtomicU64, Clock, Mutex, Ordering, Thread, fence, mutant};
 
 /// How a thread waits before it parks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wait {
-    /// Spin at most 200 pauses, yield at most 20 times, then park. The budget grows while spinning
-    /// finds something and shrinks to nothing while it does not. The default.
+    /// Spin at most 200 pauses, yield at most 20 times, then park. While that finds nothing it is
+    /// tried ever more seldom, down to once in about a thousand waits. The default.
     #[default]
     Adaptive,
     /// Park at once: the least CPU, and a few microseconds more for each wake.
@@ -32,74 +32,128 @@ pub enum Wait {
 const MAX_SPINS: u32 = 200;
 /// The most yields of one wait.
 const MAX_YIELDS: u32 = 20;
-/// After so many waits without a budget, one wait tries again whether spinning pays.
-const PROBE_EVERY: u32 = 32;
+/// A yield that takes longer gave the core to somebody who has nothing to do with this: 10 us,
+/// where one that finds nobody takes under 1 us.
+const COSTLY_YIELD: Duration = Duration::from_micros(10);
+/// After so many waits in a row that spinning did not shorten, it is left alone for a while.
+const FRUITLESS: u32 = 4;
+/// For how many waits it is left alone, at first and at most: twice as long each time.
+const REST: (u32, u32) = (32, 1024);
 
 /// The budget of one waiting thread.
+///
+/// A wait spins with its full budget or not at all. When both ends of a call park, each hears of
+/// the other only after a wake-up of several microseconds: a small budget would never find out
+/// that a large one pays. So while spinning fails it is tried ever more seldom, not ever shorter.
+/// The same for yields, that cost a time slice where a core is shared with a busy stranger.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spinner {
-    spins: u32,
-    yields: u32,
+    adaptive: bool,
     fruitless: u32,
+    spins: Rest,
+    yields: Rest,
+}
+
+/// Something that is left alone for a number of waits, twice as many each time.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    left: u32,
+    next: u32,
+}
+
+impl Rest {
+    const fn new() -> Self {
+        Self { left: 0, next: REST.0 }
+    }
+
+    /// Whether this wait is to do without it.
+    #[inline]
+    fn is_on(&mut self) -> bool {
+        let on = self.left > 0;
+        self.left -= u32::from(on);
+        on
+    }
+
+    #[inline]
+    fn begin(&mut self) {
+        self.left = self.next;
+        self.next = (self.next * 2).min(REST.1);
+    }
+
+    #[inline]
+    fn reset(&mut self) {
+        self.next = REST.0;
+    }
 }
 
 impl Spinner {
     pub(crate) const fn new(wait: Wait) -> Self {
-        match wait {
-            Wait::Adaptive => Self { spins: MAX_SPINS, yields: MAX_YIELDS, fruitless: 0 },
-            Wait::Park => Self { spins: 0, yields: 0, fruitless: u32::MAX },
-        }
+        let adaptive = matches!(wait, Wait::Adaptive);
+        Self { adaptive, fruitless: 0, spins: Rest::new(), yields: Rest::new() }
     }
 
     /// Polls until `ready` or the budget is used up, and adapts the budget.
     #[inline]
     pub(crate) fn spin(&mut self, mut ready: impl FnMut() -> bool) -> bool {
-        if cfg!(underpin_loom) {
-            return false; // a model explores the order of events, not their speed
+        // A model explores the order of events, not their speed.
+        if !self.adaptive || cfg!(underpin_loom) || self.spins.is_on() {
+            return false;
         }
-        for _ in 0..self.spins {
+        for _ in 0..MAX_SPINS {
             if ready() {
-                self.spins = (self.spins * 2).clamp(16, MAX_SPINS);
-                self.fruitless = 0;
+                self.found();
                 return true;
             }
             sync::spin_loop();
         }
-        self.yields(ready)
+        let found = !self.yields.is_on() && self.yields(ready);
+        if !found {
+            self.found_nothing();
+        }
+        found
     }
 
     #[cold]
     fn yields(&mut self, mut ready: impl FnMut() -> bool) -> bool {
-        for _ in 0..self.yields {
+        let start = Clock::SYSTEM.now();
+        let mut yields = 0;
+        let mut found = false;
+        while yields < MAX_YIELDS && !found {
             sync::yield_now();
-            if ready() {
-                self.spins = (self.spins * 2).clamp(16, MAX_SPINS);
-                self.yields = (self.yields + 1).min(MAX_YIELDS);
-                self.fruitless = 0;
-                return true;
-            }
+            found = ready();
+            yields += 1;
         }
-        self.shrink();
-        false
+        if Clock::SYSTEM.now().saturating_duration_since(start) > COSTLY_YIELD * yields {
+            self.yields.begin();
+        } else if found {
+            self.yields.reset();
+            self.found();
+        }
+        found
     }
 
-    /// Spinning found nothing: half of it next time, and now and then a probe.
-    fn shrink(&mut self) {
-        if self.fruitless == u32::MAX {
-            return;
-        }
+    #[inline]
+    fn found(&mut self) {
+        self.fruitless = 0;
+        self.spins.reset();
+    }
+
+    fn found_nothing(&mut self) {
         self.fruitless += 1;
-        self.spins /= 2;
-        self.yields /= 2;
-        if self.fruitless.is_multiple_of(PROBE_EVERY) {
-            self.spins = 16;
-            self.yields = 1;
+        if self.fruitless >= FRUITLESS {
+            // The next try after the rest is a single one, unless it finds something.
+            self.fruitless = FRUITLESS - 1;
+            self.spins.begin();
         }
     }
 }
 
 sync::thread_local! {
     static CALLER: Cell<Spinner> = const { Cell::new(Spinner::new(Wait::Adaptive)) };
+}
+
+sync::thread_local! {
+    static SENDER: Cell<Spinner> = const { Cell::new(Spinner::new(Wait::Adaptive)) };
 }
 
 /// Polls on behalf of a calling thread, with the budget that the thread keeps between its calls.
@@ -114,14 +168,14 @@ pub(crate) fn spin_as_caller(ready: impl FnMut() -> bool) -> bool {
 
 /// Polls on behalf of a sender that found no space: yields only, for the consumer may need this
 /// very core.
-pub(crate) fn spin_as_sender(mut ready: impl FnMut() -> bool) -> bool {
-    if cfg!(underpin_loom) {
-        return false;
-    }
-    (0..MAX_YIELDS).any(|_| {
-        sync::yield_now();
-        ready()
-    })
+pub(crate) fn yield_as_sender(ready: impl FnMut() -> bool) {
+    SENDER.with(|cell| {
+        let mut spinner = cell.get();
+        if !cfg!(underpin_loom) && !spinner.yields.is_on() {
+            spinner.yields(ready);
+        }
+        cell.set(spinner);
+    });
 }
 
 /// Where the thread that drains a mailbox sleeps, and where those who fill it wake it.
@@ -144,9 +198,15 @@ impl WakeCell {
     /// Takes the seat for an incarnation.
     pub(crate) fn take_seat(&self, epoch: u64) {
         let mut seat = self.seat.lock();
-        if epoch >= seat.epoch {
-            seat.epoch = epoch;
-            seat.thread = None;
+        if epoch < seat.epoch {
+            return;
+        }
+        seat.epoch = epoch;
+        let before = seat.thread.take();
+        drop(seat);
+        // It may sleep, and whoever is about to wake it would not find it any more.
+        if let Some(thread) = before.filter(|_| !mutant!(LeaveAsleep)) {
+            thread.unpark();
         }
     }
 
@@ -157,15 +217,29 @@ impl WakeCell {
             return false;
         }
         seat.thread = Some(sync::current_thread());
-        self.asleep.store(true, Ordering::SeqCst);
+        // A swap where a store would do: loom orders those among the wakers' swaps.
+        self.asleep.swap(true, Ordering::SeqCst);
         drop(seat);
-        fence(Ordering::SeqCst);
+        if !mutant!(AnnounceWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
         true
     }
 
     /// Takes the announcement back.
     pub(crate) fn awake(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.swap(false, Ordering::SeqCst);
+    }
+
+    /// Takes the announcement back, unless the seat is another's by now: that one may sleep.
+    pub(crate) fn rise(&self, epoch: u64) {
+        if !self.is_asleep() {
+            return; // whoever woke it took it back
+        }
+        let seat = self.seat.lock();
+        if seat.epoch == epoch || mutant!(RiseFromAnySeat) {
+            self.awake();
+        }
     }
 
     /// Whether a wake is still outstanding.
@@ -228,12 +302,15 @@ impl SenderQueue {
         queue.push_back(Arc::clone(&waiting));
         self.waiting.fetch_add(1, Ordering::SeqCst);
         drop(queue);
-        fence(Ordering::SeqCst);
+        if !mutant!(JoinWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
         waiting
     }
 
-    /// Leaves the queue. A call that came but was not used goes to the next.
-    pub(crate) fn leave(&self, me: &Arc<Waiting>, used: bool) {
+    /// Leaves the queue. A call that came meanwhile goes to the next: who leaves without waiting
+    /// for it does not need the space, or has found some other.
+    pub(crate) fn leave(&self, me: &Arc<Waiting>) {
         let mut queue = self.queue.lock();
         if let Some(at) = queue.iter().position(|other| Arc::ptr_eq(other, me)) {
             queue.remove(at);
@@ -241,7 +318,7 @@ impl SenderQueue {
             return;
         }
         drop(queue);
-        if !used && !mutant!(SwallowCall) {
+        if !mutant!(SwallowCall) {
             self.call_one();
         }
     }
@@ -316,21 +393,28 @@ impl Gate {
 #[cfg(all(test, not(underpin_loom)))]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
-    fn the_budget_shrinks_to_nothing_and_probes_again() {
+    fn fruitless_spinning_is_tried_ever_more_seldom_and_success_restores_it() {
         let mut spinner = Spinner::new(Wait::Adaptive);
-        for _ in 0..10 {
-            assert!(!spinner.spin(|| false));
-        }
-        assert_eq!((spinner.spins, spinner.yields), (0, 0));
-        for _ in 10..PROBE_EVERY {
-            spinner.spin(|| false);
-        }
-        assert!(spinner.spins > 0, "a probe after {PROBE_EVERY} fruitless waits");
-        assert!(spinner.spin(|| true));
-        assert_eq!(spinner.fruitless, 0);
+        let tries = |spinner: &mut Spinner, waits: u32| {
+            let mut tries = 0;
+            for _ in 0..waits {
+                let mut polled = false;
+                assert!(!spinner.spin(|| {
+                    polled = true;
+                    false
+                }));
+                tries += u32::from(polled);
+            }
+            tries
+        };
+        assert_eq!(tries(&mut spinner, FRUITLESS), FRUITLESS);
+        assert_eq!(tries(&mut spinner, REST.0), 0);
+        assert_eq!(tries(&mut spinner, 1 + 2 * REST.0), 1);
+        assert!(tries(&mut spinner, 10 * REST.1) <= 20);
+        while !spinner.spin(|| true) {}
+        assert_eq!(tries(&mut spinner, FRUITLESS), FRUITLESS);
     }
 
     #[test]

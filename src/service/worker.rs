@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A thread drives it ([`run`](Machine::run)), a model does, the simulation does: the code is the
-//! same. One step handles at most one message, so whoever drives it may stop between any two.
+//! same. Models and the simulation take one message a step, so that they may stop between any two;
+//! a thread takes a run of them, one by one, as long as nothing else is to be looked at.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::reply::Failure;
 use super::scope;
 use super::service::{Init, Next, Service};
 use super::wait::{Spinner, Wait};
-use crate::error::{Reaction, Reactions, SharedError, panic_text};
+use crate::error::{ErrorKind, Reaction, Reactions, SharedError, panic_text};
 use crate::registry::{Registration, Registry};
 use crate::sync::{Clock, Mutex, mutant};
 
@@ -48,8 +49,12 @@ pub(crate) trait Machine {
     /// How it ended; once it is over.
     fn ending(&mut self) -> Ending;
 
+    /// A thread of its own drives it: it need not stop between any two messages.
+    fn has_a_thread(&mut self) {}
+
     /// Drives it to its end. The clock is read only while somebody looks at it.
     fn run(&mut self) {
+        self.has_a_thread();
         let clock = self.clock().clone();
         let mut now = clock.now();
         loop {
@@ -137,6 +142,12 @@ impl<S: Service> Cell<S> {
     }
 }
 
+/// What a callback said; an error with its kind.
+type Outcome = Result<Next, (ErrorKind, SharedError)>;
+
+/// How many messages a thread handles in one run.
+const BURST: u32 = 256;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Boot,
@@ -164,6 +175,8 @@ pub(crate) struct Worker<S: Service> {
     /// A monitor's message at the head of the lane, and how many queued messages go before it.
     before_urgent: Option<usize>,
     handled: u64,
+    /// How many messages one step handles at most.
+    burst: u32,
 }
 
 impl<S: Service> Worker<S> {
@@ -190,6 +203,7 @@ impl<S: Service> Worker<S> {
             label: None,
             before_urgent: None,
             handled: 0,
+            burst: 1,
         }
     }
 
@@ -207,7 +221,7 @@ impl<S: Service> Worker<S> {
     fn boot(&mut self) -> Step {
         self.core().mailbox.wake.take_seat(self.incarnation.epoch);
         self.enter(Lifecycle::Initializing);
-        if self.clear {
+        if self.clear || mutant!(ClearKept) {
             self.core().clear();
         }
         let booted = catch_unwind(AssertUnwindSafe(|| self.start_service()));
@@ -243,14 +257,13 @@ impl<S: Service> Worker<S> {
 
     #[inline]
     fn serve(&mut self, now: Instant) -> Step {
-        let told = self.incarnation.told();
-        if told != 0 && !mutant!(IgnoreStop) {
-            return self.obey(told);
+        if self.is_told() {
+            return self.obey();
         }
         if let Some(message) = self.due(now) {
             return self.deliver(Envelope { message, call: None });
         }
-        if self.core().mailbox.has_urgent() {
+        if self.cell.core.mailbox.has_urgent() {
             return self.serve_urgent(now);
         }
         match self.cell.core.mailbox.take() {
@@ -259,9 +272,14 @@ impl<S: Service> Worker<S> {
         }
     }
 
+    #[inline]
+    fn is_told(&self) -> bool {
+        self.incarnation.told() != 0 && !mutant!(IgnoreStop)
+    }
+
     #[cold]
-    fn obey(&mut self, told: u8) -> Step {
-        if told & told::ABANDONED != 0 {
+    fn obey(&mut self) -> Step {
+        if self.incarnation.is_abandoned() {
             return self.vanish();
         }
         self.end(Exit::Shutdown, CrashContext::Running);
@@ -301,21 +319,57 @@ impl<S: Service> Worker<S> {
         }
     }
 
+    /// Handles a message and, as a run, those behind it.
     #[inline]
-    fn deliver(&mut self, envelope: Envelope<S::Msg>) -> Step {
+    fn deliver(&mut self, first: Envelope<S::Msg>) -> Step {
         self.work();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.handle_run(first)));
+        self.conclude(outcome)
+    }
+
+    /// The run ends with the mailbox, with the burst, with a result other than `Continue`, and when
+    /// there is something else to look at. A panic ends it too, and costs only the message in hand:
+    /// nothing is taken out before it is handled.
+    fn handle_run(&mut self, first: Envelope<S::Msg>) -> Outcome {
+        let mut next = Some(first);
+        let mut left = self.burst;
+        while let Some(envelope) = next {
+            match self.handle_one(envelope) {
+                Ok(Next::Continue) => scope::handler_ended(|| Failure::NoReply),
+                other => return self.told_of(other),
+            }
+            left -= 1;
+            if left == 0 || self.has_more_than_messages() {
+                break;
+            }
+            next = self.cell.core.mailbox.take();
+        }
+        Ok(Next::Continue)
+    }
+
+    #[inline]
+    fn handle_one(&mut self, envelope: Envelope<S::Msg>) -> Result<Next, S::Error> {
         let Envelope { message, call } = envelope;
-        let is_call = call.is_some();
-        if let Some(call) = call {
-            self.incarnation.holds(call);
-        }
-        self.label = catch_unwind(AssertUnwindSafe(|| S::label(&message))).ok();
-        let step = self.guarded(|service, cx| service.handle(message, cx));
-        if is_call {
-            self.incarnation.holds_no_more();
-        }
+        let Some(service) = self.service.as_mut() else {
+            return Ok(Next::Stop); // not reached: there is a service while it serves
+        };
         self.handled += 1;
-        step
+        self.label = None;
+        scope::handler_begins();
+        let Some(call) = call else {
+            self.label = Some(S::label(&message));
+            return service.handle(message, &mut self.cx);
+        };
+        self.incarnation.holds(call);
+        self.label = Some(S::label(&message));
+        let result = service.handle(message, &mut self.cx);
+        self.incarnation.holds_no_more();
+        result
+    }
+
+    #[inline]
+    fn has_more_than_messages(&self) -> bool {
+        self.incarnation.told() != 0 || self.cell.core.mailbox.has_urgent() || self.is_timed()
     }
 
     /// The incarnation is busy from here to its next rest.
@@ -330,32 +384,34 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Runs a callback, settles the replies that it dropped, and does what its result says.
+    /// The kind of an error is the user's to say, and may panic: inside the guard.
+    fn told_of(&self, result: Result<Next, S::Error>) -> Outcome {
+        result.map_err(|error| (S::kind(&error), SharedError::from(error.into())))
+    }
+
+    /// Settles the replies that a callback dropped, and does what its result says.
     #[inline]
-    fn guarded(&mut self, callback: impl FnOnce(&mut S, &mut Context<S>) -> Result<Next, S::Error>) -> Step {
-        let Some(service) = self.service.as_mut() else {
-            return Step::Over; // not reached: there is a service while it serves
-        };
-        let cx = &mut self.cx;
-        scope::handler_begins();
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            callback(service, cx).map_err(|error| (S::kind(&error), SharedError::from(error.into())))
-        }));
+    fn conclude(&mut self, outcome: Result<Outcome, Box<dyn std::any::Any + Send>>) -> Step {
         match outcome {
-            Ok(Ok(next)) => {
+            Ok(Ok(Next::Continue)) => {
                 scope::handler_ended(|| Failure::NoReply);
-                if next == Next::Continue { Step::Again } else { self.finish(Exit::Normal) }
+                Step::Again
+            }
+            Ok(Ok(Next::Stop)) => {
+                scope::handler_ended(|| Failure::NoReply);
+                self.finish(Exit::Normal)
             }
             Ok(Err((kind, source))) => self.react(kind, source),
             Err(panic) => {
                 scope::handler_ended(|| Failure::Crashed);
+                self.incarnation.holds_no_more();
                 self.end(Exit::Panicked(panic_text(&*panic)), CrashContext::Running)
             }
         }
     }
 
     #[cold]
-    fn react(&mut self, kind: crate::error::ErrorKind, source: SharedError) -> Step {
+    fn react(&mut self, kind: ErrorKind, source: SharedError) -> Step {
         match self.cell.terms.reactions.of(kind) {
             Reaction::Restart => {
                 scope::handler_ended(|| Failure::Crashed);
@@ -381,7 +437,7 @@ impl<S: Service> Worker<S> {
                 idle.told = true;
                 idle.due = None;
                 self.label = Some("idle");
-                return self.guarded(|service, cx| service.idle(cx));
+                return self.tell_idle();
             }
         }
         self.incarnation.set_state(Lifecycle::Running);
@@ -391,6 +447,15 @@ impl<S: Service> Worker<S> {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         })
+    }
+
+    fn tell_idle(&mut self) -> Step {
+        scope::handler_begins();
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let result = self.service.as_mut().map_or(Ok(Next::Stop), |service| service.idle(&mut self.cx));
+            self.told_of(result)
+        }));
+        self.conclude(outcome)
     }
 
     fn report_handled(&mut self) {
@@ -464,7 +529,7 @@ impl<S: Service> Worker<S> {
 
     fn close_child(&mut self, exit: &Exit) {
         self.cell.unregister(&self.cx.env.registry);
-        if self.core().close(exit) {
+        if self.core().close_life(&self.incarnation, exit) {
             self.core().drain(DeadReason::Stopped);
             self.cx.env.observer.entered(&self.incarnation);
         }
@@ -519,9 +584,14 @@ impl<S: Service> Machine for Worker<S> {
         if !has_work() && core.mailbox.wake.is_asleep() {
             self.cx.env.clock.park(until);
         }
-        core.mailbox.wake.awake();
+        core.mailbox.wake.rise(incarnation.epoch);
     }
 
+    fn has_a_thread(&mut self) {
+        self.burst = BURST;
+    }
+
+    #[inline]
     fn is_timed(&self) -> bool {
         !self.cx.timers.is_empty() || self.cx.idle.after.is_some()
     }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 /// The delay between a crash and the restart that follows it.
 ///
-/// It begins at a minimum, grows by a factor with every restart in a row and is capped at a maximum, which is never exceeded.
-/// A child that stayed up for [`reset_after`](Self::reset_after) begins at the minimum again.
+/// It begins at a minimum, grows by a factor with every restart in a row and is capped at a
+/// maximum, which is never exceeded. A child that stayed up for [`reset_after`](Self::reset_after)
+/// begins at the minimum again.
 ///
-/// While a restart is delayed, the supervisor answers as usual, the child's handle stays valid and its mailbox goes on accepting.
-/// The delay slows restarts down; whether there may be one more is decided by the supervisor's intensity alone. So with delays
-/// longer than its period a supervisor never gives up: choose the period accordingly.
+/// While a restart is delayed, the supervisor answers as usual, the child's handle stays valid and
+/// its mailbox goes on accepting. The delay slows restarts down; whether there may be one more is
+/// decided by the supervisor's intensity alone. So with delays longer than its period a supervisor
+/// never gives up: choose the period accordingly.
 ///
 /// No value makes it panic: what is out of range is clamped, as each method says.
 ///
@@ -50,8 +52,9 @@ impl Backoff {
 
     /// A delay of `min` that doubles with every restart in a row up to `max`.
     ///
-    /// A `max` below `min` counts as `min`, which gives a constant delay. A `min` of zero cannot grow: there is no delay.
-    /// The child counts as recovered once it has been up for `max`, unless [`reset_after`](Self::reset_after) says otherwise.
+    /// A `max` below `min` counts as `min`, which gives a constant delay. A `min` of zero cannot
+    /// grow: there is no delay. The child counts as recovered once it has been up for `max`, unless
+    /// [`reset_after`](Self::reset_after) says otherwise.
     ///
     /// # Example
     ///
@@ -78,7 +81,8 @@ impl Backoff {
     /// use std::time::Duration;
     /// use underpin::Backoff;
     ///
-    /// let backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60)).factor(3.0);
+    /// let second = Duration::from_secs(1);
+    /// let backoff = Backoff::exponential(second, second * 60).factor(3.0);
     /// assert_eq!(backoff.delay(2, 0), Duration::from_secs(9));
     /// ```
     #[must_use]
@@ -89,8 +93,9 @@ impl Backoff {
 
     /// Which part of a delay is left to chance, from 0 (none, the default) to 1 (all of it).
     ///
-    /// Jitter only ever shortens: a delay `d` becomes something between `d * (1 - jitter)` and `d`. So the maximum holds, and many
-    /// children that crashed together do not come back together. Out of range is clamped; not a number counts as 0.
+    /// Jitter only ever shortens: a delay `d` becomes something between `d * (1 - jitter)` and `d`.
+    /// So the maximum holds, and many children that crashed together do not come back together. Out
+    /// of range is clamped; not a number counts as 0.
     ///
     /// # Example
     ///
@@ -98,7 +103,8 @@ impl Backoff {
     /// use std::time::Duration;
     /// use underpin::Backoff;
     ///
-    /// let backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(1)).jitter(0.5);
+    /// let second = Duration::from_secs(1);
+    /// let backoff = Backoff::exponential(second, second).jitter(0.5);
     /// let delay = backoff.delay(0, 0x9E37_79B9_7F4A_7C15);
     /// assert!(delay >= Duration::from_millis(500) && delay <= Duration::from_secs(1));
     /// ```
@@ -108,7 +114,8 @@ impl Backoff {
         self
     }
 
-    /// How long a child has to be up for its next crash to count as a first one: the maximum delay unless set.
+    /// How long a child has to be up for its next crash to count as a first one: the maximum delay
+    /// unless set.
     ///
     /// # Example
     ///
@@ -116,7 +123,8 @@ impl Backoff {
     /// use std::time::Duration;
     /// use underpin::Backoff;
     ///
-    /// let backoff = Backoff::exponential(Duration::from_millis(10), Duration::from_secs(1)).reset_after(Duration::from_secs(30));
+    /// let second = Duration::from_secs(1);
+    /// let backoff = Backoff::exponential(second, second * 8).reset_after(second * 30);
     /// # let _ = backoff;
     /// ```
     #[must_use]
@@ -125,7 +133,8 @@ impl Backoff {
         self
     }
 
-    /// The delay before restart number `attempt`, counted from 0; `random` decides the jitter, so that equal arguments give equal delays.
+    /// The delay before restart number `attempt`, counted from 0; `random` decides the jitter, so
+    /// that equal arguments give equal delays.
     ///
     /// # Example
     ///
@@ -212,17 +221,21 @@ mod tests {
     proptest! {
         #[test]
         fn never_over_max_and_never_panics(
-            min in any::<Duration>(), max in any::<Duration>(),
-            factor in any::<f64>(), jitter in any::<f64>(), attempt in any::<u32>(), random in any::<u64>(),
+            (min, max) in any::<(Duration, Duration)>(),
+            (factor, jitter) in any::<(f64, f64)>(),
+            (attempt, random) in any::<(u32, u64)>(),
         ) {
             let backoff = Backoff::exponential(min, max).factor(factor).jitter(jitter);
             prop_assert!(backoff.delay(attempt, random) <= max.max(min));
         }
 
         #[test]
-        fn jitter_stays_within_its_bounds(jitter in 0.0..=1.0_f64, attempt in 0_u32..20, random in any::<u64>()) {
+        fn jitter_stays_within_its_bounds(
+            jitter in 0.0..=1.0_f64, attempt in 0_u32..20, random in any::<u64>(),
+        ) {
             let plain = Backoff::exponential(MS * 10, MS * 5000);
-            let (whole, delay) = (plain.delay(attempt, 0), plain.jitter(jitter).delay(attempt, random));
+            let whole = plain.delay(attempt, 0);
+            let delay = plain.jitter(jitter).delay(attempt, random);
             prop_assert!(delay <= whole);
             prop_assert!(delay.as_secs_f64() >= whole.as_secs_f64() * (1.0 - jitter) - 1e-6);
         }

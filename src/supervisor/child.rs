@@ -67,6 +67,8 @@ pub(crate) trait Child: Send + Sync {
     /// The next life: what its thread needs.
     fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit>;
     fn stop(&self, for_good: bool, deadline: Option<Instant>);
+    /// Gives the present incarnation up: it touches nothing shared any more.
+    fn abandon(&self);
     /// Down for good, unless its supervisor is asked: frees the name, shuts the mailbox. `true` if
     /// something is left to drain.
     fn retire(&self, site: &Site, exit: &Exit) -> bool;
@@ -135,6 +137,10 @@ impl<S: Service> Child for ServiceChild<S> {
         self.cell.core.ask_to_stop(for_good);
     }
 
+    fn abandon(&self) {
+        self.cell.core.abandon();
+    }
+
     fn retire(&self, site: &Site, exit: &Exit) -> bool {
         self.cell.unregister(&site.registry);
         self.cell.core.close(exit) && self.cell.core.mailbox.len() > 0
@@ -189,6 +195,10 @@ impl Child for SupervisorChild {
             self.plan.core.incarnation().tell(told::FOR_GOOD);
         }
         send_urgent(&self.plan.core, self.incarnation().epoch, Request::Stop(deadline));
+    }
+
+    fn abandon(&self) {
+        self.plan.core.abandon();
     }
 
     fn retire(&self, site: &Site, exit: &Exit) -> bool {

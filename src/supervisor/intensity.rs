@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 /// A sliding window over the instants of the restarts that were charged.
 ///
-/// As in OTP both ends of the period belong to it: a restart that is exactly one period old still counts, and one that is a
-/// nanosecond older does not. The window holds at most one entry more than it admits.
+/// As in OTP both ends of the period belong to it: a restart that is exactly one period old still
+/// counts, and one that is a nanosecond older does not. The window holds at most one entry more
+/// than it admits.
 #[derive(Debug, Clone)]
 pub(crate) struct Intensity {
     max_restarts: usize,
@@ -21,7 +22,8 @@ impl Intensity {
         Self { max_restarts, period, charged: VecDeque::new() }
     }
 
-    /// Charges a restart that is about to be made. False: it is one too many, so the supervisor has to give up instead.
+    /// Charges a restart that is about to be made. False: it is one too many, so the supervisor has
+    /// to give up instead.
     #[must_use]
     pub(crate) fn charge(&mut self, now: Instant) -> bool {
         self.forget_before(now);
@@ -42,6 +44,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// An `Instant` has no other origin.
+    #[allow(clippy::disallowed_methods)]
     fn start() -> Instant {
         Instant::now()
     }

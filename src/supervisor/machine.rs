@@ -252,18 +252,23 @@ impl Supervision {
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
+        let mut forgotten = Vec::new();
         for action in actions {
             match action {
                 Action::Launch { key, epoch } => self.launch(key, epoch),
                 Action::Stop { key, terminal, deadline, .. } => self.stop(key, terminal, deadline),
                 Action::Abandon { key, epoch, why } => self.abandon(key, epoch, why),
                 Action::Retire { key, failed } => self.retire(key, failed),
-                Action::Forget { key } => self.forget(key),
+                Action::Forget { key } => forgotten.push(key),
                 Action::Answer { ticket, answer } => self.answer(ticket, answer),
                 Action::Restarting { key, delay, .. } => self.restarting(key, delay),
                 Action::GaveUp { key } => self.gave_up(key),
                 Action::Finish(outcome) => self.finish(outcome),
             }
+        }
+        // Last: answers name the child and its exit. In a supervisor that goes down `finish` does.
+        if !self.policy.is_down() {
+            forgotten.into_iter().for_each(|key| self.forget(key));
         }
     }
 
@@ -322,7 +327,7 @@ impl Supervision {
         let Some(kid) = self.kids.get_mut(&key) else { return };
         let incarnation = kid.child.incarnation();
         self.site.zombies.add(Arc::clone(&self.path), Arc::clone(&incarnation));
-        incarnation.abandon();
+        kid.child.abandon();
         kid.live = false;
         kid.last_exit = Some(match why {
             Hung::Init => Exit::InitTimedOut(kid.child.rules().init),
@@ -576,7 +581,7 @@ impl Machine for Supervision {
         if !mailbox.has_mail() && mailbox.wake.is_asleep() {
             self.site.clock.park(until);
         }
-        mailbox.wake.awake();
+        mailbox.wake.rise(self.me.epoch);
     }
 
     fn is_timed(&self) -> bool {

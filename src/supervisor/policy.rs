@@ -1,27 +1,35 @@
 //! The whole policy of a supervisor, as a pure machine: events in, actions out.
 //!
-//! No thread, lock, channel, log or clock is in here and no user code: the supervisor's thread tells what happened and at what time,
-//! and does what the actions say, in their order. So the machine is tested as a table, by exhaustive sequences and by random ones.
+//! No thread, lock, channel, log or clock is in here and no user code: the supervisor's thread
+//! tells what happened and at what time, and does what the actions say, in their order. So the
+//! machine is tested as a table, by exhaustive sequences and by random ones.
 //!
 //! The words and rules are OTP's. Where we differ from it, on purpose:
 //!
-//! - Starting, stopping and backing off are states, not blocking calls: every event is answered in every one of them.
-//! - A restart may be delayed. One that is pending is a state of the child, which every command knows.
-//! - A child that is down for good (terminated, finished, ignored) stays down when its group is restarted. OTP would revive it.
-//! - A child that finishes by itself while its group is being stopped has finished: it is not restarted with the group.
+//! - Starting, stopping and backing off are states, not blocking calls: every event is answered in
+//!   every one of them.
+//! - A restart may be delayed. One that is pending is a state of the child, which every command
+//!   knows.
+//! - A child that is down for good (terminated, finished, ignored) stays down when its group is
+//!   restarted. OTP would revive it.
+//! - A child that finishes by itself while its group is being stopped has finished: it is not
+//!   restarted with the group.
 //!
 //! A child and its states:
 //!
 //! ```text
-//!             Launch            Ready               exit that calls for no restart
-//!   Waiting ---------> Starting ------> Running -----------------------------------> Stopped
-//!      ^                  |                |                                            |
-//!      |                  +-- crash -------+--> Backoff ---> Starting                   +--> Waiting or Starting: restart_child
-//!      |                  |                |
-//!      +-- its group -- Stopping <---------+    Stopping ---> Stopped: terminate_child
+//!            Launch           Ready             exit that calls for no restart
+//!   Waiting --------> Starting ------> Running --------------------------------> Stopped
+//!      ^                 |                |                                         |
+//!      |                 +---- crash -----+--> Backoff, then Starting               |
+//!      |                 |                |                                         |
+//!      +-- its group -- Stopping <--------+                                         |
+//!      |                 +----------------- terminate_child ----------------------> |
+//!      +------------------------------------ restart_child ------------------------ +
 //! ```
 //!
-//! A dynamic supervisor keeps no child that is down: for it, as for temporary children, Stopped is nothing at all.
+//! A dynamic supervisor keeps no child that is down: for it, as for temporary children, Stopped is
+//! nothing at all.
 
 mod children;
 mod commands;
@@ -49,7 +57,8 @@ const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The supervision policy: see the [module](self).
 ///
-/// A step costs O(log n) amortised for n children, save the restart of a group, which costs O(log n) for each of its members.
+/// A step costs O(log n) amortised for n children, save the restart of a group, which costs O(log
+/// n) for each of its members.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
     rules: Rules,
@@ -89,9 +98,9 @@ impl Policy {
 
     /// Takes an event and appends what is to be done because of it.
     ///
-    /// Deadlines that have come are seen to after every event, so a flood of them cannot put off a `Tick`. An event counts before a
-    /// deadline: a `Ready` that comes too late, but before anyone noticed, is in time. Events of an incarnation that is gone are
-    /// ignored.
+    /// Deadlines that have come are seen to after every event, so a flood of them cannot put off a
+    /// `Tick`. An event counts before a deadline: a `Ready` that comes too late, but before anyone
+    /// noticed, is in time. Events of an incarnation that is gone are ignored.
     pub(crate) fn step(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
         let turn = &mut Turn { now, actions };
         match event {
@@ -116,6 +125,7 @@ impl Policy {
     }
 
     /// All children in order of start.
+    #[cfg(test)]
     pub(crate) fn children(&self) -> impl Iterator<Item = (Key, ChildState)> {
         self.children.iter().map(|(key, child)| (key, child.state()))
     }

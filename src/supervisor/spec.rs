@@ -161,6 +161,13 @@ impl<S: Service> ChildSpec<S> {
         self
     }
 
+    /// Its own end may be the supervisor's: see [`AutoShutdown`](crate::AutoShutdown). Not for a
+    /// permanent child, which never ends by itself.
+    pub fn significant(mut self) -> Self {
+        self.rules.significant = true;
+        self
+    }
+
     /// How long a stop may take, `terminate` and the drop of the state included, before the thread
     /// is abandoned. 5 s if nothing is said.
     pub fn shutdown(mut self, grace: Duration) -> Self {
@@ -242,10 +249,15 @@ impl<S: Service> ChildSpec<S> {
         if !(1..=MAX_CAPACITY).contains(&self.capacity) {
             return Some(format!("its capacity is 1 to {MAX_CAPACITY}, not {}", self.capacity));
         }
+        if self.rules.significant && self.rules.restart == Restart::Permanent {
+            return Some("a significant child is transient or temporary, not permanent".into());
+        }
         self.fault.clone()
     }
 
-    pub(super) fn into_child(self) -> ServiceChild<S> {
+    pub(super) fn into_child(mut self) -> ServiceChild<S> {
+        let core = Arc::clone(self.core());
+        self.core = OnceLock::new(); // the child's from here on
         let terms = Terms {
             keep: self.keep,
             wait: self.wait,
@@ -262,7 +274,7 @@ impl<S: Service> ChildSpec<S> {
             stack: self.stack,
             registered: self.registered,
             cell: Arc::new(Cell {
-                core: Arc::clone(self.core()),
+                core,
                 terms,
                 factory: Mutex::new(Some(Arc::clone(&self.factory))),
                 registration: Mutex::new(None),
@@ -284,11 +296,23 @@ impl ExitKind {
     }
 }
 
+impl<S: Service> Drop for ChildSpec<S> {
+    fn drop(&mut self) {
+        if let Some(core) = self.core.get() {
+            never_started(core);
+        }
+    }
+}
+
 impl<S: Service> Drop for ServiceChild<S> {
     fn drop(&mut self) {
-        // Only a child that was never started is still open here.
-        if self.cell.core.close(&Exit::Shutdown) {
-            self.cell.core.drain(DeadReason::Stopped);
-        }
+        never_started(&self.cell.core);
+    }
+}
+
+/// Only a child that was never started is still open when its description goes.
+fn never_started<M: Send + 'static>(core: &Core<M>) {
+    if core.close(&Exit::Shutdown) {
+        core.drain(DeadReason::Stopped);
     }
 }

@@ -1,4 +1,5 @@
-//! The words a supervisor is configured with: which children a crash concerns, and which exits call for a restart.
+//! The words a supervisor is configured with: which children a crash concerns, and which exits call
+//! for a restart.
 
 use super::policy::ExitKind;
 
@@ -59,8 +60,8 @@ impl Restart {
 
 /// Whether a supervisor stops itself when its significant children are done.
 ///
-/// Only a child's own exit counts: one that is restarted after it, one that was terminated through the supervisor and one that was
-/// stopped because of a sibling do not trigger it.
+/// Only a child's own exit counts: one that is restarted after it, one that was terminated through
+/// the supervisor and one that was stopped because of a sibling do not trigger it.
 ///
 /// # Example
 ///

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::errors::{DeleteChildError, RestartChildError, StartChildError, StartE
 use super::policy::{ChildRules, Dynamic, Rules};
 use super::report::{Hook, ShutdownReport, SupervisionEvent};
 use super::spec::{ChildSpec, DEFAULT_GRACE};
-use super::strategy::{Restart, Strategy};
+use super::strategy::{AutoShutdown, Restart, Strategy};
 use super::tree::Tree;
 use crate::error::CallError;
 use crate::registry::Registry;
@@ -48,12 +49,32 @@ pub(crate) enum Request {
 
 /// A supervisor as it was described. Outlives its incarnations.
 pub(crate) struct Plan {
-    pub(crate) core: Arc<Core<Request>>,
+    pub(crate) core: Identity,
     pub(crate) rules: Rules,
     pub(crate) as_child: ChildRules,
     pub(crate) children: Vec<Arc<dyn Child>>,
     pub(crate) root: OnceLock<()>,
     rooted: Rooted,
+}
+
+/// What belongs to a supervisor and outlives its incarnations. It goes with the description.
+pub(crate) struct Identity(Arc<Core<Request>>);
+
+impl Deref for Identity {
+    type Target = Arc<Core<Request>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        // Only one that was never started is still open here.
+        if self.0.close(&Exit::Shutdown) {
+            self.0.drain(DeadReason::Stopped);
+        }
+    }
 }
 
 /// What only the root of a tree is told.
@@ -99,15 +120,6 @@ impl Plan {
     }
 }
 
-impl Drop for Plan {
-    fn drop(&mut self) {
-        // Only one that was never started is still open here.
-        if self.core.close(&Exit::Shutdown) {
-            self.core.drain(DeadReason::Stopped);
-        }
-    }
-}
-
 /// Describes a supervisor: who is started, in which order, and what happens when one ends.
 ///
 /// Children are started in the order in which they are given, each when the one before is ready,
@@ -138,7 +150,7 @@ impl Drop for Plan {
 /// ```
 #[must_use = "a supervisor does nothing before it is started"]
 pub struct Supervisor {
-    core: Arc<Core<Request>>,
+    core: Identity,
     rules: Rules,
     restart: Restart,
     backoff: Option<Backoff>,
@@ -152,7 +164,7 @@ impl Supervisor {
         let (max_restarts, period) = DEFAULT_INTENSITY;
         let core = Core::new(name.into(), INBOX, Overflow::default(), None);
         Self {
-            core: Arc::new(core),
+            core: Identity(Arc::new(core)),
             rules: Rules { max_restarts, period, ..Rules::default() },
             restart: Restart::Permanent,
             backoff: None,
@@ -172,6 +184,13 @@ impl Supervisor {
     pub fn intensity(mut self, restarts: u32, period: Duration) -> Self {
         self.rules.max_restarts = restarts;
         self.rules.period = period;
+        self
+    }
+
+    /// Whether the supervisor stops when its significant children have ended by themselves. It then
+    /// ends with [`Exit::Shutdown`].
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.rules.auto_shutdown = auto_shutdown;
         self
     }
 
@@ -264,10 +283,11 @@ impl Supervisor {
     }
 
     pub(super) fn into_plan(self) -> Plan {
-        let starts: Duration = self.children.iter().map(|child| child.rules().init).sum();
+        let inits = self.children.iter().map(|child| child.rules().init);
+        let starts = inits.fold(DEFAULT_GRACE, Duration::saturating_add);
         let as_child = ChildRules {
             restart: self.restart,
-            init: starts + DEFAULT_GRACE,
+            init: starts,
             grace: None,
             backoff: self.backoff,
             significant: false,

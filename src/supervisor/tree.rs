@@ -113,6 +113,7 @@ impl Tree {
     }
 
     /// Whether the root has ended.
+    #[cfg(test)]
     pub(crate) fn has_ended(&self) -> bool {
         self.watch.over.is_open()
     }

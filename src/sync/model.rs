@@ -97,15 +97,24 @@ const MAX_PREEMPTIONS: usize = 2;
 /// assert!(executions > 1);
 /// ```
 pub fn model(body: impl Fn() + Send + Sync + 'static) -> usize {
-    let executions = explore(body);
+    model_with(MAX_PREEMPTIONS, body)
+}
+
+/// As [`model`], with another number of preemptions. `LOOM_MAX_PREEMPTIONS` goes before it.
+///
+/// # Panics
+///
+/// As [`model`].
+pub fn model_with(preemptions: usize, body: impl Fn() + Send + Sync + 'static) -> usize {
+    let executions = explore(preemptions, body);
     assert!(executions > 1, "one execution only: the model has no choices, so it proves nothing");
     executions
 }
 
-fn explore(body: impl Fn() + Send + Sync + 'static) -> usize {
+fn explore(preemptions: usize, body: impl Fn() + Send + Sync + 'static) -> usize {
     let executions = Arc::new(Count::new(0));
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(MAX_PREEMPTIONS);
+    builder.preemption_bound.get_or_insert(preemptions);
     builder.max_duration = None;
     builder.max_permutations = None;
     builder.max_branches = builder.max_branches.max(MAX_BRANCHES);
@@ -125,17 +134,28 @@ fn explore(body: impl Fn() + Send + Sync + 'static) -> usize {
 /// the mutant of its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    AnyGeneration,
+    AddBlindly,
+    AnnounceWithoutFence,
     AnswerTwice,
+    AnyGeneration,
+    ClearKept,
+    CloseTwice,
     CloseWithoutCall,
     CloseWithoutFence,
+    CountAnswered,
+    DrainReopened,
     EvictNewest,
     FollowFirst,
     ForgetAnswer,
+    HoldBlindly,
     IgnoreStop,
+    JoinWithoutFence,
+    LeaveAsleep,
+    RiseFromAnySeat,
     SendWithoutFence,
     SendWithoutRecheck,
     SwallowCall,
+    WaitBlindly,
 }
 
 std::thread_local! {
@@ -150,7 +170,11 @@ pub(crate) fn is_mutant(mutant: Mutant) -> bool {
 /// Fails unless loom finds that `body` goes wrong with the mutant.
 #[cfg(test)]
 #[track_caller]
-pub(crate) fn finds_mutant(mutant: Mutant, body: impl Fn() + Send + Sync + 'static) -> usize {
+pub(crate) fn finds_mutant(
+    mutant: Mutant,
+    preemptions: usize,
+    body: impl Fn() + Send + Sync + 'static,
+) -> usize {
     let executions = Arc::new(Count::new(0));
     let counted = {
         let executions = Arc::clone(&executions);
@@ -160,7 +184,7 @@ pub(crate) fn finds_mutant(mutant: Mutant, body: impl Fn() + Send + Sync + 'stat
         }
     };
     MUTANT.set(Some(mutant));
-    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| explore(counted)));
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| explore(preemptions, counted)));
     MUTANT.set(None);
     let executions = executions.load(Ordering::Relaxed);
     assert!(found.is_err(), "{mutant:?} was not found in {executions} executions");
@@ -410,12 +434,23 @@ impl<T> Channel<T> {
         plain(&self.queue).len()
     }
 
+    /// Whether the number is `len`, or was it when the thread last saw it.
+    fn is_at(&self, len: usize) -> bool {
+        let seen = self.len.load(Ordering::Acquire);
+        if seen == len && self.queued() != len {
+            // The news was stale. It is so once, not for ever: here the thread sees the present.
+            let _ = self.len.compare_exchange(usize::MAX, 0, Ordering::Acquire, Ordering::Acquire);
+            return true;
+        }
+        self.queued() == len
+    }
+
     fn is_full(&self) -> bool {
-        self.len.load(Ordering::Acquire) == self.capacity || self.queued() == self.capacity
+        self.is_at(self.capacity)
     }
 
     fn is_empty(&self) -> bool {
-        self.len.load(Ordering::Acquire) == 0 || self.queued() == 0
+        self.is_at(0)
     }
 }
 

@@ -10,7 +10,7 @@ fn ring<const N: usize>() -> usize {
     let callers: Vec<_> = (0..N)
         .map(|at| {
             let (me, next) = (Arc::clone(&nodes[at]), Arc::clone(&nodes[(at + 1) % N]));
-            thread(move || me.wait_for(&next, Arc::new(Slot::<u32>::new(NEVER))).is_err())
+            thread(move || me.wait_for(&next, Arc::clone(Slot::<u32>::new(NEVER).ticket())).is_err())
         })
         .collect();
     callers.into_iter().map(joined).filter(|found| *found).count()
@@ -24,16 +24,23 @@ fn three() {
     assert!(ring::<3>() >= 1, "they wait for ever");
 }
 
-/// A waits for B, B for nobody: there is no cycle, even while B answers.
-fn chain() {
+/// B answers A, by a helper, and asks A then: A's edge does not count any more, although A may not
+/// have woken up yet.
+fn answered() {
     let (a, b) = (Node::new("a".into()), Node::new("b".into()));
     let slot = Arc::new(Slot::<u32>::new(NEVER));
     let reply = Reply::new(Arc::clone(&slot));
-    a.wait_for(&b, slot).expect("no cycle");
-    let answer = thread(move || reply.send(1));
-    // B asks A, after it answered: A's edge does not count any more.
-    joined(answer);
-    b.wait_for(&a, Arc::new(Slot::<u32>::new(NEVER))).expect("no cycle");
+    let caller = thread({
+        let (a, b) = (Arc::clone(&a), Arc::clone(&b));
+        move || {
+            a.wait_for(&b, Arc::clone(slot.ticket())).expect("no cycle");
+            assert!(matches!(slot.wait(&Clock::SYSTEM, NEVER), Some(Ok(1))));
+            a.waits_no_more();
+        }
+    });
+    reply.send(1);
+    b.wait_for(&a, Arc::clone(Slot::<u32>::new(NEVER).ticket())).expect("no cycle");
+    joined(caller);
 }
 
 #[test]
@@ -58,5 +65,10 @@ fn who_looks_before_it_waits_is_found_in_three() {
 
 #[test]
 fn an_answered_call_is_no_edge() {
-    holds("no cycle", chain);
+    holds("answered", answered);
+}
+
+#[test]
+fn an_answered_call_that_counts_is_found() {
+    finds(Mutant::CountAnswered, answered);
 }

@@ -42,7 +42,8 @@ fn sender_and_receiver() {
         let mailbox = Arc::clone(&mailbox);
         move || [send(&mailbox, 1), send(&mailbox, 2)].concat()
     });
-    let mut taken: Vec<u32> = (0..2).filter_map(|_| mailbox.take()).map(|envelope| envelope.message).collect();
+    let mut taken: Vec<u32> =
+        (0..2).filter_map(|_| mailbox.take()).map(|envelope| envelope.message).collect();
     found.extend(joined(other));
     taken.extend(std::iter::from_fn(|| mailbox.take()).map(|envelope| envelope.message));
     assert!(taken.is_sorted(), "in order");

@@ -1,7 +1,7 @@
 //! The reply slot: one answer, one caller, one deadline.
 
 use super::*;
-use crate::service::reply::{Failure, Settle, Slot};
+use crate::service::reply::{Failure, Slot};
 
 /// A service that answers, and somebody who settles the same call: the caller gets one of the two.
 fn one_outcome() {
@@ -10,7 +10,7 @@ fn one_outcome() {
     let service = thread(move || reply.send(7));
     let supervisor = thread({
         let slot = Arc::clone(&slot);
-        move || slot.settle(Failure::Crashed)
+        move || slot.ticket().settle(Failure::Crashed)
     });
     let answer = slot.wait(&Clock::SYSTEM, NEVER);
     assert!(matches!(answer, Some(Ok(7) | Err(Failure::Crashed))));
@@ -31,20 +31,8 @@ fn answer_at_the_deadline() {
     });
     let taken = slot.give_up();
     joined(service);
-    assert!(!slot.is_in_flight());
+    assert!(!slot.ticket().is_in_flight());
     assert_eq!(Arc::strong_count(&answer), 1 + usize::from(taken.is_some()), "an answer is left behind");
-}
-
-/// A handler that returns while its reply, handed to another thread, is used.
-fn kept_or_done() {
-    let slot = Arc::new(Slot::new(NEVER));
-    let reply = Reply::new(Arc::clone(&slot));
-    let helper = thread(move || reply.send(7));
-    slot.handler_returned();
-    assert!(!slot.is_in_flight(), "it is kept, or done");
-    assert!(matches!(slot.wait(&Clock::SYSTEM, NEVER), Some(Ok(7))));
-    joined(helper);
-    assert!(slot.is_done());
 }
 
 #[test]
@@ -65,14 +53,4 @@ fn an_answer_at_the_deadline_is_taken_or_vanishes() {
 #[test]
 fn an_answer_left_behind_is_found() {
     finds(Mutant::ForgetAnswer, answer_at_the_deadline);
-}
-
-#[test]
-fn a_reply_is_kept_or_done_when_its_handler_returned() {
-    holds("kept or done", kept_or_done);
-}
-
-#[test]
-fn a_reply_that_is_kept_after_its_end_is_found() {
-    finds(Mutant::KeepBlindly, kept_or_done);
 }

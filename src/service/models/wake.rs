@@ -67,6 +67,29 @@ fn late_riser() {
     joined(zombie);
 }
 
+/// An abandoned worker sleeps, and who was about to wake it comes too late to find it in the seat:
+/// its successor has woken it.
+fn late_waker() {
+    let child = Child::new(2, Overflow::Reject);
+    let life = child.be_born();
+    let zombie = thread({
+        let (child, life) = (child.clone(), Arc::clone(&life));
+        move || child.live(&life)
+    });
+    let sender = thread({
+        let child = child.clone();
+        move || child.note(1)
+    });
+    life.abandon();
+    sync::fence(sync::Ordering::SeqCst);
+    child.core.mailbox.wake.wake();
+    let life = child.be_born();
+    child.core.mailbox.wake.take_seat(life.epoch);
+    assert!(joined(sender));
+    joined(zombie);
+    assert_eq!([child.handled(), child.left()].concat(), [1]);
+}
+
 #[test]
 fn mail_wakes_the_worker() {
     holds("mail", mail);
@@ -105,4 +128,14 @@ fn a_late_riser_does_not_wake_the_seat_of_its_successor() {
 #[test]
 fn a_late_riser_in_any_seat_is_found() {
     finds(Mutant::RiseFromAnySeat, late_riser);
+}
+
+#[test]
+fn a_zombie_does_not_oversleep() {
+    holds("late waker", late_waker);
+}
+
+#[test]
+fn a_predecessor_that_is_left_asleep_is_found() {
+    finds(Mutant::LeaveAsleep, late_waker);
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::words::{ChildRules, ChildState, Counts, Epoch, Key, Ticket};
 use crate::{Backoff, Restart};
 
-/// How much longer a nested supervisor is waited for than it was told, so that it can report whom it had to leave behind.
+/// How much longer a nested supervisor is waited for than it was told, so that it can report whom
+/// it had to leave behind.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// On whose account a child is launched. It decides what a failure of that start means.

@@ -5,7 +5,8 @@ use super::words::{Action, Answer, ChildRules, ChildState, Key, Ticket};
 use super::{Phase, Policy, Turn};
 
 impl Policy {
-    /// Before the first start a static child; after it start_child, which joins the end of the order.
+    /// Before the first start a static child; after it start_child, which joins the end of the
+    /// order.
     pub(super) fn add(&mut self, key: Key, rules: ChildRules, ticket: Option<Ticket>, turn: &mut Turn) {
         if let Some(max) = self.full() {
             return turn.answer(ticket, Answer::TooMany { max });
@@ -87,7 +88,8 @@ impl Policy {
         (self.children.len() >= max).then_some(max)
     }
 
-    /// Starts a waiting child, unless a start in order is under way: then it keeps its place in the order.
+    /// Starts a waiting child, unless a start in order is under way: then it keeps its place in the
+    /// order.
     fn start(&mut self, key: Key, turn: &mut Turn) {
         if !self.group.holds(key) {
             self.launch(key, turn);

@@ -156,7 +156,8 @@ impl Policy {
         self.children.get(key).and_then(|child| child.rules.backoff).unwrap_or(self.rules.backoff)
     }
 
-    /// The child is down for good, or until restart_child. Whoever waits for its start hears `answer`.
+    /// The child is down for good, or until restart_child. Whoever waits for its start hears
+    /// `answer`.
     pub(super) fn retire(&mut self, key: Key, answer: Answer, turn: &mut Turn) {
         let is_dynamic = self.rules.dynamic.is_some();
         let Some(child) = self.children.get_mut(key) else { return };
@@ -173,7 +174,8 @@ impl Policy {
         turn.answer(stoppers, Answer::Stopped);
     }
 
-    /// Sees to the deadlines that have come. Each child once, so that even a deadline of zero cannot keep a step from ending.
+    /// Sees to the deadlines that have come. Each child once, so that even a deadline of zero
+    /// cannot keep a step from ending.
     pub(super) fn expire(&mut self, turn: &mut Turn) {
         for key in self.children.due(turn.now) {
             self.overdue(key, turn);

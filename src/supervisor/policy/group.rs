@@ -1,11 +1,12 @@
 //! Starting and restarting children in order: the first start of all, and the restart of a group.
 //!
-//! A group is all children from one key on: from the first for one_for_all, from the one that crashed
-//! for rest_for_one. Its restart goes through the stages in order. A crash in the midst of it begins
-//! it again, which is a charge of its own:
+//! A group is all children from one key on: from the first for one_for_all, from the one that
+//! crashed for rest_for_one. Its restart goes through the stages in order. A crash in the midst of
+//! it begins it again, which is a charge of its own:
 //!
 //! - one_for_all: those already restarted are stopped again, then all are started.
-//! - rest_for_one, a member that was or is being started: from that member on. Those before it are up.
+//! - rest_for_one, a member that was or is being started: from that member on. Those before it are
+//!   up.
 //! - rest_for_one, a child before the group: from that child on. So the group widens.
 //! - a member that is yet to be stopped: absorbed, as it will be restarted anyway. No charge.
 

@@ -1,7 +1,8 @@
 //! Stopping: one child, or everything.
 //!
-//! Static children are stopped one after the other in reverse order of start, each within its own grace; those of a dynamic
-//! supervisor all at once under one grace. The deadline of the whole stop, if there is one, bounds every grace.
+//! Static children are stopped one after the other in reverse order of start, each within its own
+//! grace; those of a dynamic supervisor all at once under one grace. The deadline of the whole
+//! stop, if there is one, bounds every grace.
 
 use std::time::Instant;
 
@@ -41,7 +42,8 @@ impl Policy {
         }
     }
 
-    /// From now on nothing is started. What is pending is refused and what is down is retired; then the rest is stopped.
+    /// From now on nothing is started. What is pending is refused and what is down is retired; then
+    /// the rest is stopped.
     pub(super) fn go_down(
         &mut self,
         outcome: Outcome,
@@ -66,7 +68,8 @@ impl Policy {
         self.shut(turn);
     }
 
-    /// Who waits for the first start hears of its failure when everything is down again, of anything else at once.
+    /// Who waits for the first start hears of its failure when everything is down again, of
+    /// anything else at once.
     fn starter_at_shutdown(&self, outcome: Outcome, turn: &mut Turn) -> Option<Ticket> {
         let Phase::Starting { ticket } = self.phase else { return None };
         if outcome != Outcome::Stopped {

@@ -1,9 +1,11 @@
 //! The policy against a naive oracle: named cases, all short sequences, random long ones.
 
+mod books;
 mod cases;
 mod commands;
 mod exhaustive;
 mod groups;
 mod random;
+mod significant;
 mod stopping;
 mod world;

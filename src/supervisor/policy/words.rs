@@ -63,12 +63,16 @@ pub(crate) enum ExitKind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Event {
     /// Before `Begin` a static child, which nobody waits for; after it a start_child.
+    ///
+    /// When it is answered `TooMany` or, as nothing is added any more, `ShuttingDown` in the same
+    /// step, the child was never known: it has neither `Retire` nor `Forget`.
     Add { key: Key, rules: ChildRules, ticket: Option<Ticket> },
     /// The first start may begin.
     Begin { ticket: Ticket },
     /// The init of an incarnation ended well.
     Ready { key: Key, epoch: Epoch },
-    /// An incarnation ended. Before its `Ready` this is a failed start whatever the kind, save `Ignored`.
+    /// An incarnation ended. Before its `Ready` this is a failed start whatever the kind, save
+    /// `Ignored`.
     Exited { key: Key, epoch: Epoch, exit: ExitKind },
     /// terminate_child
     Terminate { key: Key, ticket: Ticket },
@@ -101,7 +105,8 @@ impl Event {
 pub(crate) enum Action {
     /// Start an incarnation.
     Launch { key: Key, epoch: Epoch },
-    /// Ask an incarnation to stop. A second one for the same epoch is stricter: it has become terminal, or its deadline is earlier.
+    /// Ask an incarnation to stop. A second one for the same epoch is stricter: it has become
+    /// terminal, or its deadline is earlier.
     Stop {
         key: Key,
         epoch: Epoch,
@@ -112,7 +117,8 @@ pub(crate) enum Action {
     },
     /// Wait no longer for an incarnation: it counts as gone, and what it says from now on is stale.
     Abandon { key: Key, epoch: Epoch, why: Hung },
-    /// The child is down for good, or until restart_child: its mailbox is closed and its name free, its spec is kept.
+    /// The child is down for good, or until restart_child: its mailbox is closed and its name free,
+    /// its spec is kept.
     Retire {
         key: Key,
         /// Its last exit was a crash or a failed start.

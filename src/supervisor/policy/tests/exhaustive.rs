@@ -75,7 +75,6 @@ fn conclude(mut world: World) {
 fn explore(world: &World, depth: u32) {
     let mut walk = Walk::default();
     walk.explore(world, depth);
-    println!("{} worlds", walk.seen.len());
     assert!(walk.seen.len() > 300, "only {}", walk.seen.len());
 }
 

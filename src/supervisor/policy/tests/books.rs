@@ -1,0 +1,393 @@
+//! The oracle: naive books of what the rules call for, kept beside the policy. They follow events
+//! and actions one by one; whatever the rules do not call for panics.
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
+use std::time::Instant;
+
+use super::super::*;
+use crate::{AutoShutdown, Restart, Strategy};
+
+#[derive(Debug, Clone)]
+pub(super) struct Books {
+    rules: Rules,
+    pub(super) children: BTreeMap<Key, Book>,
+    pub(super) open: BTreeMap<Ticket, Event>,
+    pub(super) answers: BTreeMap<Ticket, Answer>,
+    /// All charges ever: the window is counted anew each time.
+    pub(super) charges: Vec<Instant>,
+    pub(super) began: bool,
+    pub(super) down: bool,
+    pub(super) outcome: Option<Outcome>,
+    /// The first member of the group that is being stopped.
+    emptying: Option<Key>,
+    /// What has to follow from the last exit.
+    owed: Option<(Key, Fate)>,
+}
+
+/// The books on one child.
+#[derive(Debug, Clone)]
+pub(super) struct Book {
+    rules: ChildRules,
+    account: Account,
+    live: Option<Epoch>,
+    pub(super) last: Epoch,
+    pub(super) ready: bool,
+    asked: bool,
+    init_until: Option<Instant>,
+    told: Option<Instant>,
+    terminal: bool,
+    terminating: bool,
+    failed: bool,
+    pub(super) retired: bool,
+}
+
+/// On whose account the next start of a child is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Account {
+    First,
+    Added,
+    Asked,
+    Crash,
+}
+
+/// What has to follow from an exit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Charged,
+    Retired,
+    Waits,
+}
+
+impl Books {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            children: BTreeMap::new(),
+            open: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            charges: Vec::new(),
+            began: false,
+            down: false,
+            outcome: None,
+            emptying: None,
+            owed: None,
+        }
+    }
+
+    /// Before the policy hears of it.
+    pub(super) fn event(&mut self, event: Event) {
+        self.open.extend(event.ticket().map(|ticket| (ticket, event)));
+        match event {
+            Event::Ready { key, epoch } => self.ready(key, epoch),
+            Event::Exited { key, epoch, exit } => self.exited(key, epoch, exit),
+            Event::Stop { .. } => self.down = true,
+            _ if self.down => {}
+            Event::Begin { .. } => self.began = true,
+            Event::Add { key, rules, .. } => self.added(key, rules),
+            Event::Terminate { key, .. } => self.terminated(key),
+            Event::Restart { key, .. } => self.restarted(key),
+            Event::Delete { .. } | Event::Tick => {}
+        }
+    }
+
+    /// What the policy ordered because of that event.
+    pub(super) fn action(&mut self, now: Instant, event: Event, action: Action) {
+        self.see_to_group();
+        let is_answer = matches!(action, Action::Answer { .. });
+        assert!(self.outcome.is_none() || is_answer, "{action:?} after the end");
+        match action {
+            Action::Launch { key, epoch } => self.launched(now, key, epoch),
+            Action::Stop { key, epoch, terminal, deadline } => {
+                self.asked(event, key, terminal);
+                self.child(key).ask(epoch, terminal, deadline);
+            }
+            Action::Abandon { key, epoch, why } => self.abandoned(now, key, epoch, why),
+            Action::Retire { key, failed } => self.retired(key, failed),
+            Action::Forget { key } => self.forgotten(key),
+            Action::Answer { ticket, answer } => self.answered(ticket, answer),
+            Action::Restarting { key, epoch_lost, .. } => {
+                assert_eq!(self.child(key).last, epoch_lost);
+                assert!(self.charge(now, key) <= self.rules.max_restarts, "should have given up");
+                self.open_group(key);
+            }
+            Action::GaveUp { key } => {
+                assert!(self.charge(now, key) > self.rules.max_restarts, "gave up too early");
+                (self.down, self.owed) = (true, Some((key, Fate::Retired)));
+            }
+            Action::Finish(outcome) => self.finished(outcome),
+        }
+    }
+
+    /// After all actions.
+    pub(super) fn close(&mut self) {
+        self.see_to_group();
+        assert_eq!(self.owed, None, "nothing followed");
+        let is_dynamic = self.rules.dynamic.is_some();
+        for (key, book) in &self.children {
+            assert!(!book.retired || book.is_kept() && !is_dynamic, "{key} should be forgotten");
+        }
+        let own_starts = self.children.values().filter(|book| book.is_own_start()).count();
+        let one_by_one = self.rules.strategy != Strategy::OneForOne;
+        assert!(!one_by_one || own_starts <= 1, "members are started side by side");
+    }
+
+    fn child(&mut self, key: Key) -> &mut Book {
+        self.children.get_mut(&key).expect("an order for a child that is unknown")
+    }
+
+    fn ready(&mut self, key: Key, epoch: Epoch) {
+        let current = self.children.get_mut(&key).filter(|book| book.live == Some(epoch));
+        if let Some(book) = current.filter(|book| !book.asked) {
+            (book.ready, book.account) = (true, Account::Crash);
+        }
+    }
+
+    fn exited(&mut self, key: Key, epoch: Epoch, exit: ExitKind) {
+        let current = self.children.get(&key).filter(|book| book.live == Some(epoch));
+        let Some(book) = current.cloned() else { return };
+        let absorbed = self.emptying.is_some_and(|from| key >= from);
+        let fate = if self.down { Fate::Retired } else { book.fate(exit, absorbed) };
+        let down = self.down;
+        self.child(key).exit(exit, down);
+        self.owed = (fate != Fate::Waits).then_some((key, fate));
+        self.down |= book.fails_the_first_start(exit);
+        self.down |= fate == Fate::Retired && book.ready && !book.asked && self.is_done(key);
+    }
+
+    /// Its own exit was the end of a child: is it that of the supervisor?
+    fn is_done(&self, key: Key) -> bool {
+        let significant = |book: &&Book| book.rules.significant && !book.retired;
+        let left = self.children.values().filter(significant).count();
+        self.children[&key].rules.significant
+            && match self.rules.auto_shutdown {
+                AutoShutdown::Never => false,
+                AutoShutdown::AnySignificant => true,
+                AutoShutdown::AllSignificant => left == 1,
+            }
+    }
+
+    fn added(&mut self, key: Key, rules: ChildRules) {
+        let max = self.rules.dynamic.and_then(|dynamic| dynamic.max_children);
+        if max.is_none_or(|max| self.children.len() < max) {
+            let account = if self.began { Account::Added } else { Account::First };
+            self.children.insert(key, Book::new(rules, account));
+        }
+    }
+
+    fn terminated(&mut self, key: Key) {
+        let Some(book) = self.children.get_mut(&key).filter(|book| !book.retired) else { return };
+        book.terminating = true;
+        if book.live.is_none() {
+            self.owed = Some((key, Fate::Retired));
+        }
+    }
+
+    fn restarted(&mut self, key: Key) {
+        if let Some(book) = self.children.get_mut(&key).filter(|book| book.retired) {
+            (book.retired, book.account) = (false, Account::Asked);
+        }
+    }
+
+    fn launched(&mut self, now: Instant, key: Key, epoch: Epoch) {
+        assert!(self.began && !self.down, "launch of {key} while down");
+        let stopping = self.emptying.is_some_and(|from| key >= from);
+        assert!(!stopping, "launch of {key} while its group is being stopped");
+        self.child(key).launch(now, epoch);
+    }
+
+    /// Unless its user said so, a child is stopped only as the last one of those that go.
+    fn asked(&mut self, event: Event, key: Key, terminal: bool) {
+        let by_user = matches!(event, Event::Terminate { key: asked, .. } if asked == key);
+        let book = &self.children[&key];
+        let for_good = self.down || book.terminating || book.rules.restart == Restart::Temporary;
+        assert_eq!(terminal, for_good);
+        if by_user || self.rules.dynamic.is_some() {
+            return;
+        }
+        let last = self.children.iter().rev().find(|(_, book)| book.live.is_some());
+        assert_eq!(last.map(|(key, _)| *key), Some(key), "stopped out of order");
+        let grouped = self.emptying.is_some_and(|from| key >= from);
+        assert!(self.down || grouped, "{key} was stopped without reason");
+    }
+
+    fn abandoned(&mut self, now: Instant, key: Key, epoch: Epoch, why: Hung) {
+        assert_eq!(self.owed, None);
+        let book = self.child(key);
+        assert_eq!(book.live, Some(epoch));
+        assert_eq!(why == Hung::Init, !book.asked && !book.ready);
+        let limit = if why == Hung::Init { book.init_until } else { book.told };
+        assert!(limit.is_some_and(|limit| limit <= now), "{key} was abandoned too early");
+        self.exited(key, epoch, ExitKind::Abnormal);
+    }
+
+    fn retired(&mut self, key: Key, failed: bool) {
+        match self.owed.take() {
+            Some(owed) => assert_eq!(owed, (key, Fate::Retired)),
+            None => assert!(self.down, "{key} was retired without reason"),
+        }
+        let book = self.child(key);
+        assert!(book.live.is_none() && !book.retired, "{key} was retired twice");
+        assert_eq!(book.failed, failed);
+        (book.retired, book.terminating) = (true, false);
+    }
+
+    fn forgotten(&mut self, key: Key) {
+        let book = self.children.remove(&key).expect("forgotten twice");
+        assert!(book.retired && book.live.is_none());
+        let by_user = self.open.values().any(|event| matches!(event, Event::Delete { .. }));
+        assert!(by_user || self.rules.dynamic.is_some() || !book.is_kept(), "{key} was forgotten");
+    }
+
+    fn finished(&mut self, outcome: Outcome) {
+        assert!(self.down && self.open.is_empty(), "left open: {:?}", self.open);
+        assert!(self.children.values().all(|book| book.live.is_none() && book.retired));
+        self.outcome = Some(outcome);
+    }
+
+    fn answered(&mut self, ticket: Ticket, answer: Answer) {
+        use Answer::*;
+        let event = self.open.remove(&ticket).expect("answered twice");
+        let fits = match (event, answer) {
+            (Event::Add { .. } | Event::Restart { .. }, Started | Ignored | StartFailed) => true,
+            // Its child was terminated.
+            (Event::Add { .. } | Event::Restart { .. }, ShuttingDown) => true,
+            (Event::Add { .. }, TooMany { .. }) => true,
+            (Event::Begin { .. }, Started | StartFailed | Running) => true,
+            (Event::Terminate { .. }, Stopped | NotFound) => true,
+            (Event::Restart { .. } | Event::Delete { .. }, Running | Restarting | NotFound) => true,
+            (Event::Delete { key, .. }, Deleted) => !self.children.contains_key(&key),
+            (Event::Stop { .. }, Stopped) => true,
+            (_, ShuttingDown) => self.down,
+            _ => false,
+        };
+        assert!(fits, "{event:?} was answered {answer:?}");
+        self.answers.insert(ticket, answer);
+    }
+
+    /// The naive window: how many charges are in it, this one included.
+    fn charge(&mut self, now: Instant, key: Key) -> u32 {
+        assert_eq!(self.owed.take(), Some((key, Fate::Charged)));
+        self.charges.push(now);
+        let counts = |then: &&Instant| now.duration_since(**then) <= self.rules.period;
+        self.charges.iter().filter(counts).count() as u32
+    }
+
+    fn open_group(&mut self, key: Key) {
+        self.emptying = match self.rules.strategy {
+            Strategy::OneForOne => None,
+            Strategy::OneForAll => Some(Key::MIN),
+            Strategy::RestForOne => Some(key),
+        };
+    }
+
+    fn see_to_group(&mut self) {
+        let Some(from) = self.emptying else { return };
+        let empty = self.children.range(from..).all(|(_, book)| book.live.is_none());
+        if empty || self.down {
+            self.emptying = None;
+        }
+    }
+}
+
+impl Book {
+    fn new(rules: ChildRules, account: Account) -> Self {
+        Self {
+            rules,
+            account,
+            live: None,
+            last: 0,
+            ready: false,
+            asked: false,
+            init_until: None,
+            told: None,
+            terminal: false,
+            terminating: false,
+            failed: false,
+            retired: false,
+        }
+    }
+
+    fn launch(&mut self, now: Instant, epoch: Epoch) {
+        assert!(self.live.is_none() && !self.retired, "{self:?}");
+        assert_eq!(epoch, self.last + 1);
+        let again = self.rules.restart != Restart::Temporary || epoch == 1;
+        assert!(again, "a temporary child was restarted");
+        (self.live, self.last) = (Some(epoch), epoch);
+        (self.told, self.terminal) = (None, false);
+        self.init_until = now.checked_add(self.rules.init);
+    }
+
+    fn ask(&mut self, epoch: Epoch, terminal: bool, deadline: Option<Instant>) {
+        assert_eq!(self.live, Some(epoch));
+        assert!(!self.terminal || terminal, "no longer terminal");
+        let sooner = match (self.told, deadline) {
+            (Some(old), Some(new)) => new < old,
+            (old, new) => old.is_none() && new.is_some(),
+        };
+        let later = self.told.is_some() && deadline.is_none_or(|new| Some(new) > self.told);
+        assert!(!self.asked || !later, "given more time");
+        assert!(!self.asked || sooner || terminal && !self.terminal, "asked again for nothing");
+        (self.asked, self.told, self.terminal) = (true, deadline, terminal);
+    }
+
+    fn exit(&mut self, exit: ExitKind, down: bool) {
+        let starting = !self.asked && !self.ready;
+        if starting && exit == ExitKind::Ignored && !down {
+            self.account = Account::Crash;
+        }
+        self.failed = exit == ExitKind::Abnormal || starting && exit != ExitKind::Ignored;
+        (self.live, self.ready, self.asked) = (None, false, false);
+    }
+
+    /// What the rules say to an exit, in their own order.
+    fn fate(&self, exit: ExitKind, absorbed: bool) -> Fate {
+        let temporary = self.rules.restart == Restart::Temporary;
+        match (self.asked, self.ready) {
+            (true, _) if self.terminating || temporary => Fate::Retired,
+            (true, _) => Fate::Waits,
+            (false, true) => match self.rules.restart {
+                Restart::Temporary => Fate::Retired,
+                Restart::Transient if exit != ExitKind::Abnormal => Fate::Retired,
+                _ if absorbed => Fate::Waits,
+                _ => Fate::Charged,
+            },
+            (false, false) if exit == ExitKind::Ignored => Fate::Retired,
+            (false, false) if self.account != Account::Crash => Fate::Retired,
+            (false, false) if absorbed => Fate::Waits,
+            (false, false) => Fate::Charged,
+        }
+    }
+
+    /// Is its spec kept while it is down?
+    fn is_kept(&self) -> bool {
+        self.rules.restart != Restart::Temporary && self.account != Account::Added
+    }
+
+    /// Is it being started by the supervisor itself, not because its user asked?
+    fn is_own_start(&self) -> bool {
+        let by_user = matches!(self.account, Account::Added | Account::Asked);
+        self.live.is_some() && !self.ready && !self.asked && !by_user
+    }
+
+    fn fails_the_first_start(&self, exit: ExitKind) -> bool {
+        let starting = !self.asked && !self.ready && exit != ExitKind::Ignored;
+        starting && self.account == Account::First
+    }
+
+    /// Equal for books that call for the same things from here on.
+    pub(super) fn signature(&self) -> impl Hash + use<> {
+        let life = (self.live.is_some(), self.last > 0, self.ready, self.asked, self.told);
+        (self.account, life, self.terminal, self.terminating, self.failed, self.retired)
+    }
+
+    pub(super) fn agrees(&self, state: ChildState) -> bool {
+        match state {
+            ChildState::Starting => self.live.is_some() && !self.asked && !self.ready,
+            ChildState::Running => self.live.is_some() && !self.asked && self.ready,
+            ChildState::Stopping => self.live.is_some() && self.asked,
+            ChildState::Stopped => self.live.is_none() && self.retired,
+            ChildState::Waiting | ChildState::Backoff { .. } => self.live.is_none() && !self.retired,
+        }
+    }
+}
