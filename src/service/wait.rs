@@ -32,6 +32,8 @@ pub enum Wait {
 const MAX_SPINS: u32 = 200;
 /// The most yields of one wait.
 const MAX_YIELDS: u32 = 20;
+/// After so many finds by a yield, one wait tries its pauses again.
+const PROBE_EVERY: u32 = 128;
 /// A yield that takes longer gave the core to somebody who has nothing to do with this: 10 us,
 /// where one that finds nobody takes under 1 us.
 const COSTLY_YIELD: Duration = Duration::from_micros(10);
@@ -45,10 +47,13 @@ const REST: (u32, u32) = (32, 1024);
 /// A wait spins with its full budget or not at all. When both ends of a call park, each hears of
 /// the other only after a wake-up of several microseconds: a small budget would never find out
 /// that a large one pays. So while spinning fails it is tried ever more seldom, not ever shorter.
-/// The same for yields, that cost a time slice where a core is shared with a busy stranger.
+/// The same for yields, that cost a time slice where a core is shared with a busy stranger. And
+/// where both ends share a core, a yield finds at once what no pause can: then pauses shrink.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spinner {
     adaptive: bool,
+    pauses: u32,
+    found_by_yield: u32,
     fruitless: u32,
     spins: Rest,
     yields: Rest,
@@ -89,7 +94,14 @@ impl Rest {
 impl Spinner {
     pub(crate) const fn new(wait: Wait) -> Self {
         let adaptive = matches!(wait, Wait::Adaptive);
-        Self { adaptive, fruitless: 0, spins: Rest::new(), yields: Rest::new() }
+        Self {
+            adaptive,
+            pauses: MAX_SPINS,
+            found_by_yield: 0,
+            fruitless: 0,
+            spins: Rest::new(),
+            yields: Rest::new(),
+        }
     }
 
     /// Polls until `ready` or the budget is used up, and adapts the budget.
@@ -99,8 +111,9 @@ impl Spinner {
         if !self.adaptive || cfg!(underpin_loom) || self.spins.is_on() {
             return false;
         }
-        for _ in 0..MAX_SPINS {
+        for _ in 0..self.pauses {
             if ready() {
+                self.pauses = MAX_SPINS;
                 self.found();
                 return true;
             }
@@ -127,9 +140,17 @@ impl Spinner {
             self.yields.begin();
         } else if found {
             self.yields.reset();
+            self.shrink_pauses();
             self.found();
         }
         found
+    }
+
+    /// Half of them, and now and then all again.
+    fn shrink_pauses(&mut self) {
+        self.found_by_yield = self.found_by_yield.wrapping_add(1);
+        let probe = self.found_by_yield.is_multiple_of(PROBE_EVERY);
+        self.pauses = if probe { MAX_SPINS } else { self.pauses / 2 };
     }
 
     #[inline]

@@ -460,7 +460,7 @@ impl Supervision {
     }
 
     fn which(&self) -> Vec<ChildInfo> {
-        self.kids.values().map(|kid| info(kid)).collect()
+        self.kids.values().map(info).collect()
     }
 
     fn count(&self) -> ChildCounts {
