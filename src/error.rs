@@ -204,8 +204,16 @@ impl<M> fmt::Debug for CallError<M> {
     }
 }
 
-/// What a panic said, as far as it is text.
-pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> Arc<str> {
+/// What a panic said, as far as it is text. The payload is dropped; if that panics too, its own
+/// payload is leaked, for there must be an end.
+pub(crate) fn panic_text(payload: Box<dyn std::any::Any + Send>) -> Arc<str> {
+    let text = text_of(&*payload);
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(payload)));
+    dropped.unwrap_or_else(std::mem::forget);
+    text
+}
+
+fn text_of(payload: &(dyn std::any::Any + Send)) -> Arc<str> {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         Arc::from(*text)
     } else if let Some(text) = payload.downcast_ref::<String>() {
@@ -242,8 +250,8 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_by_its_text() {
-        assert_eq!(&*panic_text(&"plain"), "plain");
-        assert_eq!(&*panic_text(&String::from("formatted")), "formatted");
-        assert_eq!(&*panic_text(&17_u8), "a panic whose payload is not text");
+        assert_eq!(&*panic_text(Box::new("plain")), "plain");
+        assert_eq!(&*panic_text(Box::new(String::from("formatted"))), "formatted");
+        assert_eq!(&*panic_text(Box::new(17_u8)), "a panic whose payload is not text");
     }
 }

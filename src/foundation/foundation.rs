@@ -204,6 +204,12 @@ impl FoundationBuilder {
         self
     }
 
+    /// As [`Supervisor::deny_abort`].
+    pub fn deny_abort(mut self) -> Self {
+        self.root = self.root.deny_abort();
+        self
+    }
+
     /// How long [`Foundation::wait`] and the drop let the application stop. 30 s if nothing is
     /// said.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {

@@ -1,6 +1,6 @@
 //! What a service may do besides changing its state: timers, monitors, names, itself.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,10 +39,13 @@ pub struct Context<S: Service> {
     pub(super) incarnation: Arc<Incarnation>,
     pub(super) env: Env,
     pub(super) timers: Timers<S::Msg>,
-    pub(super) monitors: HashSet<u64>,
+    pub(super) monitors: HashMap<u64, Undo>,
     pub(super) idle: Idle,
     monitors_set: u64,
 }
+
+/// Takes a monitor off the child that it watches.
+type Undo = Box<dyn FnOnce() + Send>;
 
 /// The idle time-out of a service.
 #[derive(Default)]
@@ -60,7 +63,7 @@ impl<S: Service> Context<S> {
             incarnation,
             env,
             timers: Timers::new(),
-            monitors: HashSet::new(),
+            monitors: HashMap::new(),
             idle: Idle::default(),
             monitors_set: 0,
         }
@@ -153,19 +156,28 @@ impl<S: Service> Context<S> {
     ) -> MonitorRef {
         self.monitors_set += 1;
         let monitor = self.monitors_set;
-        self.monitors.insert(monitor);
         let (core, epoch) = (Arc::clone(&self.core), self.epoch());
-        other.core().watchers.add(Box::new(move |down| {
+        let number = other.core().watchers.add(Box::new(move |down| {
             let message = Box::new(move || message(down));
             core.mailbox.push_urgent(Urgent { epoch, monitor, message });
         }));
+        let watched = Arc::clone(other.core());
+        self.monitors.insert(monitor, Box::new(move || watched.watchers.remove(number)));
         MonitorRef(monitor)
     }
 
     /// Removes a monitor: its message will not come any more, even if it was on its way.
     /// `false` if it came.
     pub fn demonitor(&mut self, monitor: MonitorRef) -> bool {
-        self.monitors.remove(&monitor.0)
+        let undo = self.monitors.remove(&monitor.0);
+        let was_set = undo.is_some();
+        undo.into_iter().for_each(|undo| undo());
+        was_set
+    }
+
+    /// Removes all monitors: the incarnation ends.
+    pub(super) fn demonitor_all(&mut self) {
+        std::mem::take(&mut self.monitors).into_values().for_each(|undo| undo());
     }
 
     /// The child that is registered under `name`, if its messages are of type `N`.

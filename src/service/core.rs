@@ -10,7 +10,7 @@ use super::mailbox::{Envelope, Mailbox, NotSent, Overflow, Sent};
 use super::monitor::{Down, Watchers};
 use super::reply::Failure;
 use super::scope;
-use crate::error::CastError;
+use crate::error::{CastError, panic_text};
 use crate::sync::{AtomicU64, Clock, Mutex, Ordering, Snapshot, mutant};
 
 /// Why a message became a dead letter.
@@ -254,8 +254,9 @@ impl<M: Send + 'static> Core<M> {
                 None => self.dead_letter(message, reason),
             });
         }));
-        if buried.is_err() {
-            log::error!(child = &*self.node.name; "a panic while a dead letter was handled");
+        if let Err(panic) = buried {
+            let text = panic_text(panic);
+            log::error!(child = &*self.node.name; "a dead letter panicked: {text}");
         }
     }
 

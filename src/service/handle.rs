@@ -242,12 +242,13 @@ impl<M: Send + 'static> Handle<M> {
     pub fn wait_down(&self, timeout: Duration) -> Option<Down> {
         let told: Arc<(Gate, Mutex<Option<Down>>)> = Arc::default();
         let teller = Arc::clone(&told);
-        self.core.watchers.add(Box::new(move |down| {
+        let number = self.core.watchers.add(Box::new(move |down| {
             *teller.1.lock() = Some(down);
             teller.0.open();
         }));
         let clock = self.core.clock();
         told.0.wait(clock, Deadline::from(clock.now(), timeout).instant());
+        self.core.watchers.remove(number);
         told.1.lock().take()
     }
 

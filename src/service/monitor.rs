@@ -36,20 +36,33 @@ struct Watching {
     /// The newest incarnation; the end of an older one is stale news.
     epoch: u64,
     down: Option<Down>,
-    tell: Vec<Tell>,
+    added: u64,
+    tell: Vec<(u64, Tell)>,
 }
 
 impl Watchers {
-    /// Adds one. It is told at once if the child is down.
-    pub(crate) fn add(&self, tell: Tell) {
+    /// Adds one, to be removed by the number it gets. It is told at once if the child is down.
+    pub(crate) fn add(&self, tell: Tell) -> u64 {
         let mut watching = self.0.lock();
+        watching.added += 1;
+        let number = watching.added;
         match watching.down.clone().filter(|_| !mutant!(AddBlindly)) {
-            None => watching.tell.push(tell),
+            None => watching.tell.push((number, tell)),
             Some(down) => {
                 drop(watching);
                 tell(down);
             }
         }
+        number
+    }
+
+    /// Removes one that was not told.
+    pub(crate) fn remove(&self, number: u64) {
+        let mut watching = self.0.lock();
+        let at = watching.tell.iter().position(|(other, _)| *other == number);
+        let gone = at.map(|at| watching.tell.swap_remove(at));
+        drop(watching);
+        drop(gone); // after the lock: it may hold the last handle to something
     }
 
     /// The child is down: tells everyone, once.
@@ -61,7 +74,7 @@ impl Watchers {
         let tell = std::mem::take(&mut watching.tell);
         watching.down = Some(down.clone());
         drop(watching);
-        tell.into_iter().for_each(|tell| tell(down.clone()));
+        tell.into_iter().for_each(|(_, tell)| tell(down.clone()));
     }
 
     /// The child is started again: monitors set from now on wait for its next end.

@@ -232,7 +232,7 @@ impl<S: Service> Worker<S> {
             Ok(Ok(Init::Ready)) => self.ready(),
             Ok(Ok(Init::Ignore)) => self.end(Exit::Ignored, CrashContext::Starting),
             Ok(Err(error)) => self.end(Exit::Failed(error), CrashContext::Starting),
-            Err(panic) => self.end(Exit::Panicked(panic_text(&*panic)), CrashContext::Starting),
+            Err(panic) => self.end(Exit::Panicked(panic_text(panic)), CrashContext::Starting),
         }
     }
 
@@ -310,12 +310,12 @@ impl<S: Service> Worker<S> {
             return self.rest(now);
         };
         // It may be for an earlier incarnation, or taken back.
-        if urgent.epoch != self.incarnation.epoch || !self.cx.monitors.remove(&urgent.monitor) {
+        if urgent.epoch != self.incarnation.epoch || self.cx.monitors.remove(&urgent.monitor).is_none() {
             return Step::Again;
         }
         match catch_unwind(AssertUnwindSafe(urgent.message)) {
             Ok(message) => self.deliver(Envelope { message, call: None }),
-            Err(panic) => self.end(Exit::Panicked(panic_text(&*panic)), CrashContext::Running),
+            Err(panic) => self.end(Exit::Panicked(panic_text(panic)), CrashContext::Running),
         }
     }
 
@@ -405,7 +405,7 @@ impl<S: Service> Worker<S> {
             Err(panic) => {
                 scope::handler_ended(|| Failure::Crashed);
                 self.incarnation.holds_no_more();
-                self.end(Exit::Panicked(panic_text(&*panic)), CrashContext::Running)
+                self.end(Exit::Panicked(panic_text(panic)), CrashContext::Running)
             }
         }
     }
@@ -490,7 +490,7 @@ impl<S: Service> Worker<S> {
         };
         let terminated = catch_unwind(AssertUnwindSafe(|| service.terminate(&ending.exit)));
         if let Err(panic) = terminated {
-            ending.aftermath = Some(panic_text(&*panic));
+            ending.aftermath = Some(panic_text(panic));
         }
         Step::Again
     }
@@ -537,6 +537,7 @@ impl<S: Service> Worker<S> {
 
     /// Drops state and timers. A panic in that is contained and reported.
     fn drop_state(&mut self, reason: Failure) {
+        self.cx.demonitor_all();
         let service = self.service.take();
         let timers = self.cx.timers.clear();
         let dropped = catch_unwind(AssertUnwindSafe(|| {
@@ -546,7 +547,7 @@ impl<S: Service> Worker<S> {
             });
         }));
         if let (Err(panic), Some(ending)) = (dropped, self.ending.as_mut()) {
-            ending.aftermath = Some(panic_text(&*panic));
+            ending.aftermath = Some(panic_text(panic));
         }
     }
 

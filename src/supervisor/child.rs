@@ -34,6 +34,11 @@ impl Site {
         let scribe = Scribe { supervisor: Arc::clone(supervisor), reporter: Arc::clone(&self.reporter) };
         Env { clock: self.clock.clone(), registry: self.registry.clone(), observer: Arc::new(scribe) }
     }
+
+    /// Reports the state that a child of `supervisor` is in.
+    pub(crate) fn entered(&self, supervisor: &Arc<str>, incarnation: &Incarnation) {
+        self.reporter.entered(supervisor, incarnation);
+    }
 }
 
 /// One launch of a child.
@@ -71,7 +76,7 @@ pub(crate) trait Child: Send + Sync {
     fn abandon(&self);
     /// Down for good, unless its supervisor is asked: frees the name, shuts the mailbox. `true` if
     /// something is left to drain.
-    fn retire(&self, site: &Site, exit: &Exit) -> bool;
+    fn retire(&self, site: &Site, path: &Arc<str>, exit: &Exit) -> bool;
     /// Clears away what is left in a closed mailbox. Runs code of the user's.
     fn drain(&self);
 }
@@ -123,6 +128,7 @@ impl<S: Service> Child for ServiceChild<S> {
     fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit> {
         self.register(site)?;
         let incarnation = self.cell.core.be_born(&site.clock);
+        site.entered(path, &incarnation);
         let worker =
             (Arc::clone(&self.cell), site.env(path), Arc::clone(&launch.overseer), Arc::clone(&incarnation));
         let build = move || -> Box<dyn Machine> {
@@ -141,9 +147,9 @@ impl<S: Service> Child for ServiceChild<S> {
         self.cell.core.abandon();
     }
 
-    fn retire(&self, site: &Site, exit: &Exit) -> bool {
+    fn retire(&self, site: &Site, path: &Arc<str>, exit: &Exit) -> bool {
         self.cell.unregister(&site.registry);
-        self.cell.core.close(exit) && self.cell.core.mailbox.len() > 0
+        retire_core(&self.cell.core, site, path, exit)
     }
 
     fn drain(&self) {
@@ -179,14 +185,14 @@ impl Child for SupervisorChild {
 
     fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit> {
         let incarnation = self.plan.core.be_born(&site.clock);
+        site.entered(path, &incarnation);
         let (plan, site_there) = (Arc::clone(&self.plan), site.clone());
-        let name = self.name();
-        let path = if path.is_empty() { name } else { Arc::from(format!("{path}/{name}")) };
+        let paths = (Arc::clone(path), path_of(path, &self.name()));
         let upward =
             Upward { overseer: Arc::clone(&launch.overseer), child: launch.child, epoch: launch.epoch };
         let born = Arc::clone(&incarnation);
         let build =
-            move || -> Box<dyn Machine> { Box::new(Supervision::new(plan, site_there, path, born, upward)) };
+            move || -> Box<dyn Machine> { Box::new(Supervision::new(plan, site_there, paths, born, upward)) };
         Ok(job(site, incarnation, launch, None, Box::new(build)))
     }
 
@@ -201,9 +207,10 @@ impl Child for SupervisorChild {
         self.plan.core.abandon();
     }
 
-    fn retire(&self, site: &Site, exit: &Exit) -> bool {
-        let children = self.plan.children.iter().filter(|child| child.retire(site, exit)).count();
-        let mine = self.plan.core.close(exit) && self.plan.core.mailbox.len() > 0;
+    fn retire(&self, site: &Site, path: &Arc<str>, exit: &Exit) -> bool {
+        let below = path_of(path, &self.name());
+        let children = self.plan.children.iter().filter(|child| child.retire(site, &below, exit)).count();
+        let mine = retire_core(&self.plan.core, site, path, exit);
         mine || children > 0
     }
 
@@ -211,6 +218,20 @@ impl Child for SupervisorChild {
         self.plan.core.drain(DeadReason::Stopped);
         self.plan.children.iter().for_each(|child| child.drain());
     }
+}
+
+/// Down for good: `true` if something is left to drain.
+fn retire_core<M: Send + 'static>(core: &Core<M>, site: &Site, path: &Arc<str>, exit: &Exit) -> bool {
+    let closed = core.close(exit);
+    if closed {
+        site.entered(path, &core.incarnation());
+    }
+    closed && core.mailbox.len() > 0
+}
+
+/// The path of a supervisor below another; the root's is its name.
+fn path_of(parent: &Arc<str>, name: &Arc<str>) -> Arc<str> {
+    if parent.is_empty() { Arc::clone(name) } else { Arc::from(format!("{parent}/{name}")) }
 }
 
 /// Where a supervisor reports of itself.

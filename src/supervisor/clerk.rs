@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::error::panic_text;
 use crate::service::wait::{Gate, WakeCell};
 use crate::sync::{self, AtomicBool, AtomicU64, Clock, JoinHandle, Mutex, Ordering, fence};
 
@@ -121,8 +122,9 @@ impl Shared {
 
 /// A chore is code of the user's: its panic must not cost the chores behind it.
 fn do_chore(chore: Chore) {
-    if catch_unwind(AssertUnwindSafe(chore)).is_err() {
-        log::error!("a panic in an event hook, or in the drop of something a child left behind");
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(chore)) {
+        let text = panic_text(panic);
+        log::error!("an event hook, or the drop of something a child left behind, panicked: {text}");
     }
 }
 

@@ -57,6 +57,8 @@ enum Phase {
 pub(crate) struct Supervision {
     plan: Arc<Plan>,
     site: Site,
+    /// Its parent's path, and its own.
+    parent: Arc<str>,
     path: Arc<str>,
     me: Arc<Incarnation>,
     upward: Upward,
@@ -98,7 +100,7 @@ impl Supervision {
     pub(crate) fn new(
         plan: Arc<Plan>,
         site: Site,
-        path: Arc<str>,
+        (parent, path): (Arc<str>, Arc<str>),
         me: Arc<Incarnation>,
         upward: Upward,
     ) -> Self {
@@ -106,6 +108,7 @@ impl Supervision {
             policy: Policy::new(plan.rules.clone()),
             plan,
             site,
+            parent,
             path,
             me,
             upward,
@@ -128,7 +131,7 @@ impl Supervision {
 
     fn boot(&mut self, now: Instant) -> Step {
         self.plan.core.mailbox.wake.take_seat(self.me.epoch);
-        self.me.set_state(Lifecycle::Initializing);
+        self.enter(Lifecycle::Initializing);
         self.phase = Phase::Serve;
         for child in self.plan.children.clone() {
             let (key, rules) = (self.adopt(child), self.plan.children[self.keys as usize - 1].rules());
@@ -218,8 +221,8 @@ impl Supervision {
                 return self.decide(now, Event::Add { key, rules, ticket: Some(ticket) });
             }
         };
-        reply.send(Err(refusal));
         self.bury(child);
+        reply.send(Err(refusal));
     }
 
     fn over(&mut self, now: Instant, key: Key, epoch: Epoch, ending: Ending) {
@@ -328,6 +331,7 @@ impl Supervision {
         let incarnation = kid.child.incarnation();
         self.site.zombies.add(Arc::clone(&self.path), Arc::clone(&incarnation));
         kid.child.abandon();
+        incarnation.set_state(Lifecycle::Restarting);
         kid.live = false;
         kid.last_exit = Some(match why {
             Hung::Init => Exit::InitTimedOut(kid.child.rules().init),
@@ -352,7 +356,7 @@ impl Supervision {
         self.leaving.extend(kid.thread.take());
         let calm = Exit::Shutdown;
         let exit = kid.last_exit.as_ref().filter(|exit| failed || exit.is_calm()).unwrap_or(&calm);
-        if kid.child.retire(&self.site, exit) {
+        if kid.child.retire(&self.site, &self.path, exit) {
             let child = Arc::clone(&kid.child);
             self.site.janitor.submit(Box::new(move || child.drain()));
         }
@@ -368,7 +372,8 @@ impl Supervision {
 
     /// What is left of a child may hold code of the user's: it is not dropped here.
     fn bury(&self, child: Arc<dyn Child>) {
-        self.site.janitor.submit(Box::new(move || drop(child)));
+        child.retire(&self.site, &self.path, &Exit::Shutdown); // unless it is: one that was refused is not
+        self.site.janitor.submit(Box::new(move || child.drain()));
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Answer) {
@@ -398,7 +403,7 @@ impl Supervision {
 
     fn began(&mut self, answer: Answer) {
         if answer == Answer::Started {
-            self.me.set_state(Lifecycle::Running);
+            self.enter(Lifecycle::Running);
             self.upward.ready();
         }
     }
@@ -422,6 +427,11 @@ impl Supervision {
             Answer::StartFailed => Err(RestartChildError::FailedToStart { name, source: self.exit_of(key) }),
             _ => Err(RestartChildError::ShuttingDown { name }),
         }
+    }
+
+    fn enter(&self, state: Lifecycle) {
+        self.me.set_state(state);
+        self.site.entered(&self.parent, &self.me);
     }
 
     // ---- what it says --------------------------------------------------------------------
@@ -488,9 +498,10 @@ impl Supervision {
         };
         if self.ends_for_good() {
             self.plan.core.close(&exit);
+            self.site.entered(&self.parent, &self.me);
         } else {
             self.plan.core.ended(&exit);
-            self.me.set_state(Lifecycle::Restarting);
+            self.enter(Lifecycle::Restarting);
         }
         self.ending = Some(Ending::of(exit, CrashContext::Running));
         self.reap();

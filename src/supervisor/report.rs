@@ -22,7 +22,8 @@ const MOST_EVENTS: usize = 4096;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SupervisionEvent {
-    /// A child entered a state. The change between `Running` and `Processing` is not told: it
+    /// A child, be it a service or a supervisor, entered a state. A root supervisor is the child of
+    /// the empty path. The change between `Running` and `Processing` is not told: it
     /// comes with every message.
     Entered {
         /// The path of the supervisor.
@@ -130,6 +131,18 @@ impl Reporter {
     }
 }
 
+impl Reporter {
+    /// Reports the state that a child of `supervisor` is in.
+    pub(crate) fn entered(&self, supervisor: &Arc<str>, incarnation: &Incarnation) {
+        self.report(log::Level::Debug, || SupervisionEvent::Entered {
+            supervisor: Arc::clone(supervisor),
+            child: Arc::clone(&incarnation.node.name),
+            epoch: incarnation.epoch,
+            state: incarnation.state(),
+        });
+    }
+}
+
 fn write_log(level: log::Level, event: &SupervisionEvent) {
     match event {
         SupervisionEvent::Entered { supervisor, child, epoch, state } => {
@@ -165,12 +178,7 @@ pub(crate) struct Scribe {
 
 impl Observer for Scribe {
     fn entered(&self, incarnation: &Incarnation) {
-        self.reporter.report(log::Level::Debug, || SupervisionEvent::Entered {
-            supervisor: Arc::clone(&self.supervisor),
-            child: Arc::clone(&incarnation.node.name),
-            epoch: incarnation.epoch,
-            state: incarnation.state(),
-        });
+        self.reporter.entered(&self.supervisor, incarnation);
     }
 
     fn answered(&self, incarnation: &Incarnation, label: &'static str, kind: ErrorKind, error: &SharedError) {

@@ -84,6 +84,7 @@ pub(crate) struct Rooted {
     pub(crate) clock: Option<Clock>,
     pub(crate) registry: Option<Registry>,
     pub(crate) shutdown: Option<Duration>,
+    pub(crate) deny_abort: bool,
 }
 
 impl Plan {
@@ -251,6 +252,13 @@ impl Supervisor {
     /// Only for the root.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.rooted.shutdown = Some(timeout);
+        self
+    }
+
+    /// Refuses to start where a panic aborts the process (`panic = "abort"`), instead of logging it
+    /// as an error: there no crash can be survived. Only for the root.
+    pub fn deny_abort(mut self) -> Self {
+        self.rooted.deny_abort = true;
         self
     }
 

@@ -82,6 +82,7 @@ impl Tree {
         if let Some(reason) = plan.fault(true) {
             return Err(StartError::BadSpec { supervisor, reason });
         }
+        aborts_on_panic(cfg!(panic = "abort"), plan.rooted().deny_abort, &supervisor)?;
         let _ = plan.root.set(());
         let site = site(&plan, host);
         let watch = Arc::new(Watch { ended: Mutex::new(Some(ended)), ..Watch::default() });
@@ -132,7 +133,8 @@ impl Tree {
         if let Some(report) = self.report.lock().clone() {
             return report;
         }
-        if over && let Some(thread) = self.thread.lock().take() {
+        let thread = self.thread.lock().take();
+        if over && let Some(thread) = thread {
             drop(thread.join());
         }
         self.site.janitor.finish(&self.site.clock, latest);
@@ -174,8 +176,34 @@ fn site(plan: &Plan, host: Host) -> Site {
     }
 }
 
+/// Where a panic aborts there is nothing to supervise: it is said, or refused.
+fn aborts_on_panic(aborts: bool, denied: bool, supervisor: &Arc<str>) -> Result<(), StartError> {
+    if aborts && denied {
+        let reason = "the program was built with `panic = \"abort\"`, expected `panic = \"unwind\"`".into();
+        return Err(StartError::BadSpec { supervisor: Arc::clone(supervisor), reason });
+    }
+    if aborts {
+        log::error!(supervisor = &**supervisor; "built with `panic = \"abort\"`: no crash can be survived");
+    }
+    Ok(())
+}
+
 impl fmt::Debug for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Tree").field(&self.plan().name()).finish()
+    }
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panic_abort_is_refused_where_it_is_denied_and_else_only_said() {
+        let name: Arc<str> = "app".into();
+        let refused = aborts_on_panic(true, true, &name).expect_err("refused");
+        assert!(refused.to_string().contains("panic = \"abort\""), "{refused}");
+        assert!(aborts_on_panic(true, false, &name).is_ok());
+        assert!(aborts_on_panic(false, true, &name).is_ok());
     }
 }
