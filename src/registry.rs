@@ -149,6 +149,7 @@ impl Registry {
                 return Some(entry);
             }
             if deadline.is_some_and(|at| clock.now() >= at) {
+                self.wait_no_more();
                 return None;
             }
             self.table.0.lock().waiting.push(sync::current_thread());
@@ -158,6 +159,12 @@ impl Registry {
             }
             clock.park(deadline);
         }
+    }
+
+    /// Whoever asks again and again must not pile up.
+    fn wait_no_more(&self) {
+        let me = sync::current_thread().id();
+        self.table.0.lock().waiting.retain(|thread| thread.id() != me);
     }
 }
 

@@ -217,8 +217,8 @@ impl FoundationBuilder {
         self
     }
 
-    /// Asks for the end on SIGTERM and SIGINT. A second signal while that is under way ends the
-    /// process at once, as it would without this.
+    /// Asks for the end on SIGTERM and SIGINT. A second signal while that is under way, half a
+    /// second later or more, ends the process at once, as it would without this.
     #[cfg(feature = "signals")]
     pub fn on_signals(mut self) -> Self {
         self.on_signals = true;

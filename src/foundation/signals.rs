@@ -1,6 +1,7 @@
 //! SIGTERM and SIGINT ask for the end.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals as Listening};
@@ -9,7 +10,10 @@ use signal_hook::low_level::{emulate_default_handler, signal_name};
 use super::foundation::Stopper;
 use crate::service::exit::Exit;
 use crate::supervisor::errors::StartError;
-use crate::sync::{self, JoinHandle};
+use crate::sync::{self, Clock, JoinHandle};
+
+/// How long after the first a signal may be the same one.
+const ECHO: Duration = Duration::from_millis(500);
 
 /// The thread that hears signals. It ends when this is dropped.
 #[derive(Debug)]
@@ -29,8 +33,9 @@ impl Signals {
         let handle = signals.handle();
         let stopper = stopper.clone();
         let hear = move || {
-            for (before, signal) in signals.forever().enumerate() {
-                heard(&stopper, signal, before);
+            let mut asked = None;
+            for signal in signals.forever() {
+                asked = Some(heard(&stopper, signal, asked));
             }
         };
         let thread = sync::spawn("signals".into(), None, hear).map_err(refused)?;
@@ -38,13 +43,16 @@ impl Signals {
     }
 }
 
-/// The first asks, the second insists.
-fn heard(stopper: &Stopper, signal: i32, before: usize) {
-    if before > 0 {
+/// The first asks, at the moment that is returned; a later one insists. One that comes right after
+/// the first is its echo: `timeout` and terminals signal a process and its group.
+fn heard(stopper: &Stopper, signal: i32, asked: Option<Instant>) -> Instant {
+    let now = Clock::system().now();
+    if asked.is_some_and(|asked| now.duration_since(asked) > ECHO) {
         // It ends the process; where that is refused there is nothing left to try.
         let _ = emulate_default_handler(signal);
     }
     stopper.stop_because(signal_name(signal).unwrap_or("a signal"));
+    asked.unwrap_or(now)
 }
 
 impl Drop for Signals {

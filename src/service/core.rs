@@ -136,7 +136,7 @@ impl<M: Send + 'static> Core<M> {
             last_exit: self.last_exit.lock().clone(),
             queued: self.mailbox.len(),
             capacity: self.mailbox.capacity(),
-            handled: self.handled.load(Ordering::Relaxed),
+            handled: self.handled(),
             shed: self.mailbox.shed(),
             dead_letters: self.dead.load(Ordering::Relaxed),
         }
@@ -146,8 +146,14 @@ impl<M: Send + 'static> Core<M> {
         *self.last_exit.lock() = Some(exit.clone());
     }
 
-    pub(crate) fn count_handled(&self, messages: u64) {
-        self.handled.fetch_add(messages, Ordering::Relaxed);
+    pub(crate) fn handled(&self) -> u64 {
+        self.handled.load(Ordering::Relaxed)
+    }
+
+    /// Only the present incarnation counts.
+    #[inline]
+    pub(crate) fn set_handled(&self, messages: u64) {
+        self.handled.store(messages, Ordering::Relaxed);
     }
 
     // ---- sending -------------------------------------------------------------------------

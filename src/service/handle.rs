@@ -140,6 +140,7 @@ impl<M: Send + 'static> Handle<M> {
         let slot = Arc::new(Slot::new(limit));
         self.post(&slot, limit, message).map_err(CallError::NotSent)?;
         let answer = slot.wait(self.core.clock(), limit);
+        slot.spare_ticket();
         self.settled(answer)
     }
 

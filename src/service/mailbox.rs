@@ -73,7 +73,11 @@ pub(crate) enum NotSent<M> {
 }
 
 /// What the sender has to do after a send.
+///
+/// As wide as a word: a lone byte in a `Result` beside the message would make every copy of the
+/// message an unaligned one, which costs more than the send itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 pub(crate) enum Sent {
     /// Nothing: the message is in.
     Accepted,

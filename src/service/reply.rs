@@ -19,6 +19,7 @@
 //! those who only look: it is written after the lock is free, so that a spinning caller who sees
 //! the end finds the lock free too.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,6 +47,12 @@ pub(crate) enum Failure {
     Failed { kind: ErrorKind, source: SharedError },
 }
 
+sync::thread_local! {
+    /// The ticket of the thread's last call. The service is often the last to let go of it, and
+    /// memory that one thread takes and another gives back costs both.
+    static SPARE: Cell<Option<Arc<Ticket>>> = const { Cell::new(None) };
+}
+
 /// One call, apart from its answer.
 pub(crate) struct Ticket {
     state: AtomicU8,
@@ -64,6 +71,19 @@ impl Ticket {
     fn new(limit: Limit) -> Self {
         let body = Body { over: false, failure: None, caller: None, deadline: None };
         Self { state: AtomicU8::new(states::PENDING), limit, body: Mutex::new(body) }
+    }
+
+    /// A fresh ticket: the thread's spare one, if nobody else holds it any more.
+    #[inline]
+    fn take(limit: Limit) -> Arc<Self> {
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        if let Some(mut spare) = spare
+            && let Some(ticket) = Arc::get_mut(&mut spare)
+        {
+            *ticket = Self::new(limit);
+            return spare;
+        }
+        Arc::new(Self::new(limit))
     }
 
     /// Ends the call without an answer, unless it has ended.
@@ -136,12 +156,19 @@ pub(crate) struct Slot<T> {
 
 impl<T> Slot<T> {
     pub(crate) fn new(limit: Limit) -> Self {
-        Self { ticket: Arc::new(Ticket::new(limit)), answer: Mutex::new(None) }
+        Self { ticket: Ticket::take(limit), answer: Mutex::new(None) }
     }
 
     #[inline]
     pub(crate) fn ticket(&self) -> &Arc<Ticket> {
         &self.ticket
+    }
+
+    /// The call is over: its ticket is the thread's spare one for the next.
+    #[inline]
+    pub(crate) fn spare_ticket(&self) {
+        // A thread that ends has no use for one.
+        let _ = SPARE.try_with(|spare| spare.set(Some(Arc::clone(&self.ticket))));
     }
 
     /// Puts the answer in, unless the call is over. Returns what was not taken.

@@ -26,7 +26,10 @@ sync::thread_local! {
     static SCOPE: RefCell<Scope> = RefCell::new(Scope::default());
 }
 
-// Beside the scope, as plain cells: they are touched with every message.
+// Beside the scope, as plain cells: they are looked at with every message.
+sync::thread_local! {
+    static IS_SERVICE: Cell<bool> = const { Cell::new(false) };
+}
 sync::thread_local! {
     static HANDLING: Cell<bool> = const { Cell::new(false) };
 }
@@ -37,13 +40,19 @@ sync::thread_local! {
 /// Runs `work` as the thread of `me`. The simulation enters for each step, a thread once.
 pub(crate) fn enter<R>(me: &Arc<Incarnation>, work: impl FnOnce() -> R) -> R {
     let before = SCOPE.with(|scope| scope.borrow_mut().me.replace(Arc::clone(me)));
+    IS_SERVICE.with(|is| is.set(true));
     let result = work();
+    IS_SERVICE.with(|is| is.set(before.is_some()));
     SCOPE.with(|scope| scope.borrow_mut().me = before);
     result
 }
 
 /// The incarnation whose thread this is.
+#[inline]
 pub(crate) fn me() -> Option<Arc<Incarnation>> {
+    if !IS_SERVICE.with(Cell::get) {
+        return None;
+    }
     SCOPE.try_with(|scope| scope.borrow().me.clone()).ok().flatten()
 }
 
@@ -53,7 +62,7 @@ pub(crate) fn handler_begins() {
     HANDLING.with(|handling| handling.set(true));
 }
 
-/// Tickets what the handler dropped.
+/// Settles what the handler dropped.
 #[inline]
 pub(crate) fn handler_ended(failure: impl FnOnce() -> Failure) {
     HANDLING.with(|handling| handling.set(false));

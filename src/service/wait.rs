@@ -32,6 +32,12 @@ pub enum Wait {
 const MAX_SPINS: u32 = 200;
 /// The most yields of one wait.
 const MAX_YIELDS: u32 = 20;
+/// How many pauses a worker that keeps up with a stream of casts lets them gather: about 1 us.
+/// To take each as it comes would move the channel's cache lines to and fro for every message.
+const GATHER: u32 = 48;
+/// The most yields of a try after a rest: some 60 us, as long as the other end may take to come out
+/// of a park on another core. A shorter try could never leave the state in which both ends park.
+const PROBE_YIELDS: u32 = 100;
 /// After so many finds by a yield, one wait tries its pauses again.
 const PROBE_EVERY: u32 = 128;
 /// A yield that takes longer gave the core to somebody who has nothing to do with this: 10 us,
@@ -52,6 +58,8 @@ const REST: (u32, u32) = (32, 1024);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spinner {
     adaptive: bool,
+    /// The last wait ended while it paused: the other end is busy on another core.
+    by_pause: bool,
     pauses: u32,
     found_by_yield: u32,
     fruitless: u32,
@@ -96,11 +104,20 @@ impl Spinner {
         let adaptive = matches!(wait, Wait::Adaptive);
         Self {
             adaptive,
+            by_pause: false,
             pauses: MAX_SPINS,
             found_by_yield: 0,
             fruitless: 0,
             spins: Rest::new(),
             yields: Rest::new(),
+        }
+    }
+
+    /// Lets messages gather for a moment, if waits are short.
+    #[inline]
+    pub(crate) fn let_gather(&self) {
+        if self.by_pause && self.spins.left == 0 {
+            (0..GATHER).for_each(|_| sync::spin_loop());
         }
     }
 
@@ -114,11 +131,13 @@ impl Spinner {
         for _ in 0..self.pauses {
             if ready() {
                 self.pauses = MAX_SPINS;
+                self.by_pause = true;
                 self.found();
                 return true;
             }
             sync::spin_loop();
         }
+        self.by_pause = false;
         let found = !self.yields.is_on() && self.yields(ready);
         if !found {
             self.found_nothing();
@@ -131,7 +150,8 @@ impl Spinner {
         let start = Clock::SYSTEM.now();
         let mut yields = 0;
         let mut found = false;
-        while yields < MAX_YIELDS && !found {
+        let most = if self.is_probe() { PROBE_YIELDS } else { MAX_YIELDS };
+        while yields < most && !found {
             sync::yield_now();
             found = ready();
             yields += 1;
@@ -144,6 +164,11 @@ impl Spinner {
             self.found();
         }
         found
+    }
+
+    /// Whether this is a single try after a rest.
+    fn is_probe(&self) -> bool {
+        self.fruitless + 1 >= FRUITLESS
     }
 
     /// Half of them, and now and then all again.
@@ -403,11 +428,21 @@ impl Gate {
         }
         while !self.is_open() {
             if deadline.is_some_and(|at| clock.now() >= at) {
-                return self.is_open();
+                return self.leave();
             }
             clock.park(deadline);
         }
         true
+    }
+
+    /// Waits no longer. Whoever asks again and again must not pile up.
+    fn leave(&self) -> bool {
+        let me = sync::current_thread().id();
+        let mut inside = self.0.lock();
+        if let Some(at) = inside.waiting.iter().position(|thread| thread.id() == me) {
+            inside.waiting.swap_remove(at);
+        }
+        inside.open
     }
 }
 

@@ -174,7 +174,9 @@ pub(crate) struct Worker<S: Service> {
     clear: bool,
     /// A monitor's message at the head of the lane, and how many queued messages go before it.
     before_urgent: Option<usize>,
+    /// By this and all earlier incarnations.
     handled: u64,
+    last_was_call: bool,
     /// How many messages one step handles at most.
     burst: u32,
 }
@@ -188,6 +190,7 @@ impl<S: Service> Worker<S> {
         incarnation: Arc<Incarnation>,
         crashed_before: bool,
     ) -> Self {
+        let handled = cell.core.handled();
         let cx = Context::new(Arc::clone(&cell.core), Arc::clone(&incarnation), env);
         Self {
             spinner: Spinner::new(cell.terms.wait),
@@ -202,7 +205,8 @@ impl<S: Service> Worker<S> {
             ending: None,
             label: None,
             before_urgent: None,
-            handled: 0,
+            handled,
+            last_was_call: false,
             burst: 1,
         }
     }
@@ -356,6 +360,7 @@ impl<S: Service> Worker<S> {
         self.handled += 1;
         self.label = None;
         scope::handler_begins();
+        self.last_was_call = call.is_some();
         let Some(call) = call else {
             self.label = Some(S::label(&message));
             return service.handle(message, &mut self.cx);
@@ -459,8 +464,7 @@ impl<S: Service> Worker<S> {
     }
 
     fn report_handled(&mut self) {
-        let handled = std::mem::take(&mut self.handled);
-        self.core().count_handled(handled);
+        self.core().set_handled(self.handled);
     }
 
     // ---- the end -------------------------------------------------------------------------
@@ -576,6 +580,9 @@ impl<S: Service> Machine for Worker<S> {
     fn wait(&mut self, until: Option<Instant>) {
         let (core, incarnation) = (&self.cell.core, &self.incarnation);
         let has_work = || core.mailbox.has_mail() || incarnation.told() != 0;
+        if !self.last_was_call {
+            self.spinner.let_gather();
+        }
         if self.spinner.spin(has_work) {
             return;
         }
