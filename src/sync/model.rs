@@ -228,6 +228,11 @@ loom::thread_local! {
 }
 
 impl Thread {
+    /// Tells threads of one model apart.
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.token).addr()
+    }
+
     fn new(name: Option<Arc<str>>) -> Self {
         Self { name, token: Arc::new(Notify::new()) }
     }

@@ -1,0 +1,159 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What `--help` says.
+pub(crate) const HELP: &str = "\
+A syslog collector over TCP and UDP.
+
+collector [OPTIONS] [FILE ...]
+
+  FILE ...            read these files line by line, then exit
+  --listen ADDR:PORT  where to listen, TCP and UDP; port 0 takes a free one (127.0.0.1:5514)
+  --workers N         how many parsers, 1 to 64 (2)
+  --out FILE          write one JSON object for each parsed message
+  --chaos EVERY_MS    crash a random parser so often, while it handles a message
+  --demo [LINES]      send so many numbered lines through itself under chaos, and check (200000)
+  --help
+
+The last line on stdout sums up, as a JSON object. Status 0; 1 if something failed; 2 for bad
+arguments.
+";
+
+/// How many lines a demo sends if nothing is said.
+const DEMO_LINES: u64 = 200_000;
+/// How often a demo crashes a parser if nothing is said.
+const DEMO_CHAOS: Duration = Duration::from_millis(100);
+/// More parsers than this are a mistake.
+const MAX_WORKERS: usize = 64;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Asked {
+    Run(Args),
+    Help,
+}
+
+/// What to do, once it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Job {
+    Serve,
+    Ingest(Vec<String>),
+    Demo(u64),
+}
+
+/// A command line that makes sense.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Args {
+    pub(crate) job: Job,
+    pub(crate) listen: SocketAddr,
+    pub(crate) workers: usize,
+    pub(crate) out: Option<String>,
+    pub(crate) chaos: Option<Duration>,
+}
+
+/// A command line, half read.
+#[derive(Default)]
+struct Reading {
+    files: Vec<String>,
+    listen: Option<SocketAddr>,
+    workers: Option<usize>,
+    out: Option<String>,
+    chaos: Option<Duration>,
+    demo: Option<u64>,
+}
+
+impl Args {
+    /// Reads the arguments, without the name of the program.
+    ///
+    /// # Errors
+    ///
+    /// One line that says which argument is wrong, and what was expected.
+    pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Asked, String> {
+        let mut reading = Reading::default();
+        let mut words = words.into_iter().peekable();
+        while let Some(word) = words.next() {
+            if word == "--help" || word == "-h" {
+                return Ok(Asked::Help);
+            }
+            if word == "--" {
+                reading.files.extend(words);
+                break;
+            }
+            if word == "--demo" {
+                let lines = words.next_if(|next| next.parse::<u64>().is_ok());
+                reading.demo(lines.as_deref())?;
+            } else if word.len() > 1 && word.starts_with('-') {
+                reading.option(&word, &mut words)?;
+            } else {
+                reading.files.push(word);
+            }
+        }
+        reading.finish().map(Asked::Run)
+    }
+}
+
+impl Reading {
+    /// An option with a value: `--name value` or `--name=value`.
+    fn option(&mut self, word: &str, words: &mut impl Iterator<Item = String>) -> Result<(), String> {
+        let (name, glued) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (word, None),
+        };
+        if !["--listen", "--workers", "--out", "--chaos", "--demo"].contains(&name) {
+            return Err(format!("{name}: there is no such option, see --help"));
+        }
+        let value = glued.or_else(|| words.next()).ok_or_else(|| format!("{name}: a value is missing"))?;
+        self.set(name, &value).map_err(|expected| format!("{name}: expected {expected}, not {value:?}"))
+    }
+
+    /// Takes a value, or says what was expected.
+    fn set(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        match name {
+            "--listen" => self.listen = Some(value.parse().map_err(|_| "an address and a port")?),
+            "--workers" => {
+                self.workers = Some(number(value, 1..=MAX_WORKERS as u64).ok_or("1 to 64")? as usize)
+            }
+            "--chaos" => self.chaos = Some(milliseconds(value).ok_or("milliseconds, at least 1")?),
+            "--demo" => self.demo(Some(value)).map_err(|_| "a number of lines, at least 1")?,
+            _ if value.is_empty() => return Err("the name of a file"),
+            _ => self.out = Some(value.to_owned()),
+        }
+        Ok(())
+    }
+
+    fn demo(&mut self, lines: Option<&str>) -> Result<(), String> {
+        let wrong = |lines| format!("--demo: expected a number of lines, at least 1, not {lines:?}");
+        let lines = match lines {
+            None => DEMO_LINES,
+            Some(lines) => number(lines, 1..=100_000_000).ok_or_else(|| wrong(lines))?,
+        };
+        self.demo = Some(lines);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Args, String> {
+        let job = match (self.demo, self.files.first()) {
+            (Some(_), Some(file)) => return Err(format!("{file}: --demo takes no files")),
+            (Some(_), None) if self.listen.is_some() => {
+                return Err("--listen: --demo listens on a free port of its own".into());
+            }
+            (Some(lines), None) => Job::Demo(lines),
+            (None, Some(_)) => Job::Ingest(self.files),
+            (None, None) => Job::Serve,
+        };
+        let chaos = self.chaos.or(self.demo.map(|_| DEMO_CHAOS));
+        let port = if self.demo.is_some() { 0 } else { 5514 };
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)));
+        Ok(Args { job, listen, workers: self.workers.unwrap_or(2), out: self.out, chaos })
+    }
+}
+
+fn number(value: &str, allowed: std::ops::RangeInclusive<u64>) -> Option<u64> {
+    value.parse().ok().filter(|number| allowed.contains(number))
+}
+
+fn milliseconds(value: &str) -> Option<Duration> {
+    number(value, 1..=86_400_000).map(Duration::from_millis)
+}

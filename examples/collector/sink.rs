@@ -1,0 +1,142 @@
+//! The sink: counts outcomes and writes records.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use underpin::{ChildSpec, Context, Next, Overflow, Reply, Service, child};
+
+use crate::desk::Desk;
+use crate::stats::Stats;
+
+/// How many outcomes wait for the sink.
+const QUEUE: usize = 512;
+/// How long a parser is blocked at a time. It tries again.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How many bytes are written at once, at most.
+const BUFFER: usize = 64 * 1024;
+/// How long a record may stay in the buffer.
+const STALE: Duration = Duration::from_millis(200);
+
+/// What the sink is told.
+pub(crate) enum Msg {
+    /// A line is done.
+    Outcome(Outcome),
+    /// Write out what is buffered.
+    Flush,
+    /// Write out what is buffered, and answer when everything before this is done.
+    Barrier(Reply<()>),
+}
+
+/// What became of a line.
+pub(crate) enum Outcome {
+    /// A line of JSON, or nothing if there is no output.
+    Parsed(Vec<u8>),
+    Malformed,
+}
+
+/// The state of the sink.
+pub(crate) struct Sink {
+    stats: Arc<Stats>,
+    desk: Arc<Desk>,
+    output: Option<BufWriter<File>>,
+    flushes: bool,
+}
+
+/// Empties the output, or says why it cannot be written.
+pub(crate) fn prepare(path: &str) -> Result<(), String> {
+    File::create(path).map(drop).map_err(|error| format!("--out: {path}: {error}"))
+}
+
+/// Describes the sink. It appends to `path`: a restart continues.
+pub(crate) fn spec(stats: &Arc<Stats>, desk: &Arc<Desk>, path: Option<String>) -> ChildSpec<Sink> {
+    let (stats, desk, counts) = (Arc::clone(stats), Arc::clone(desk), Arc::clone(stats));
+    child("sink", move || {
+        desk.sit_down();
+        Sink::open(&stats, &desk, path.as_deref())
+    })
+    .capacity(QUEUE)
+    .overflow(Overflow::Block(PATIENCE))
+    .on_dead_letter(move |_| counts.abandoned.up())
+}
+
+impl Sink {
+    fn open(stats: &Arc<Stats>, desk: &Arc<Desk>, path: Option<&str>) -> io::Result<Self> {
+        let file = path.map(|path| OpenOptions::new().append(true).open(path)).transpose()?;
+        let output = file.map(|file| BufWriter::with_capacity(BUFFER, file));
+        Ok(Self { stats: Arc::clone(stats), desk: Arc::clone(desk), output, flushes: false })
+    }
+
+    fn take(&mut self, outcome: Outcome) {
+        self.desk.take_up();
+        let counter = match outcome {
+            Outcome::Parsed(record) => {
+                self.write(&record);
+                &self.stats.parsed
+            }
+            Outcome::Malformed => &self.stats.malformed,
+        };
+        counter.up();
+        self.desk.done();
+    }
+
+    /// A record that cannot be written is counted, and the sink goes on: a full disk is no reason
+    /// to refuse what comes in.
+    fn write(&mut self, record: &[u8]) {
+        let Some(output) = &mut self.output else { return };
+        let written = output.write_all(record);
+        self.check(written);
+    }
+
+    fn flush(&mut self) {
+        self.flushes = false;
+        let Some(output) = &mut self.output else { return };
+        let flushed = output.flush();
+        self.check(flushed);
+    }
+
+    fn check(&self, written: io::Result<()>) {
+        if let Err(error) = written {
+            if self.stats.unwritten.get() == 0 {
+                eprintln!("collector: --out: {error}");
+            }
+            self.stats.unwritten.up();
+        }
+    }
+
+    fn flush_soon(&mut self, cx: &mut Context<Self>) {
+        if self.output.is_some() && !self.flushes {
+            self.flushes = true;
+            cx.send_after(STALE, Msg::Flush);
+        }
+    }
+}
+
+impl Service for Sink {
+    type Msg = Msg;
+    type Error = io::Error;
+
+    fn handle(&mut self, msg: Msg, cx: &mut Context<Self>) -> io::Result<Next> {
+        match msg {
+            Msg::Outcome(outcome) => {
+                self.take(outcome);
+                self.flush_soon(cx);
+            }
+            Msg::Flush => self.flush(),
+            Msg::Barrier(reply) => {
+                self.flush();
+                reply.send(());
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn label(msg: &Msg) -> &'static str {
+        match msg {
+            Msg::Outcome(_) => "outcome",
+            Msg::Flush => "flush",
+            Msg::Barrier(_) => "barrier",
+        }
+    }
+}

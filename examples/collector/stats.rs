@@ -1,0 +1,46 @@
+//! What was counted, by everyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn up(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counts of one run. They live outside of the services, so that no crash takes them along.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    /// Handed to a parser.
+    pub(crate) received: Counter,
+    pub(crate) parsed: Counter,
+    pub(crate) malformed: Counter,
+    /// In the hands of a service that crashed.
+    pub(crate) lost: Counter,
+    /// Of parsers and of the sink.
+    pub(crate) restarts: Counter,
+    /// Left in a queue for good. None, unless a supervisor gave up or a drain took too long.
+    pub(crate) abandoned: Counter,
+    /// Parsed, but the output did not take it.
+    pub(crate) unwritten: Counter,
+    /// Files that were not read to their end.
+    pub(crate) unread: Counter,
+    /// Connections beyond the cap, closed at once.
+    pub(crate) refused: Counter,
+    /// Datagrams that found the parsers busy for a second.
+    pub(crate) udp_dropped: Counter,
+    /// Datagrams that the kernel dropped meanwhile.
+    pub(crate) udp_overrun: Counter,
+}

@@ -1,0 +1,95 @@
+//! The end of a run: what is said, and with which status it exits.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use underpin::ShutdownReport;
+
+use crate::desk::Desk;
+use crate::stats::Stats;
+
+/// The counts of a run that is over.
+pub(crate) struct Summary<'a> {
+    stats: &'a Stats,
+    lost: u64,
+    took: Duration,
+}
+
+/// Writes a line to stdout at once. That nobody reads it is no reason to fail.
+pub(crate) fn say(line: &dyn Display) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+impl<'a> Summary<'a> {
+    /// To be called when everything has stopped.
+    pub(crate) fn of(stats: &'a Stats, desks: &[Arc<Desk>], took: Duration) -> Self {
+        desks.iter().for_each(|desk| desk.clear());
+        Self { stats, lost: stats.lost.get() + stats.abandoned.get(), took }
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Says what was counted, on stdout, and what went wrong, on stderr.
+    pub(crate) fn finish(&self, report: &ShutdownReport) -> ExitCode {
+        let wrong = self.went_wrong(report);
+        for line in self.worth_knowing().iter().chain(&wrong) {
+            eprintln!("collector: {line}");
+        }
+        say(&self.json());
+        if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    fn json(&self) -> String {
+        let seconds = self.took.as_secs_f64();
+        let stats = self.stats;
+        format!(
+            r#"{{"received":{},"parsed":{},"malformed":{},"lost":{},"restarts":{},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
+            stats.received.get(),
+            stats.parsed.get(),
+            stats.malformed.get(),
+            self.lost,
+            stats.restarts.get(),
+            stats.received.get() as f64 / seconds.max(1e-9),
+        )
+    }
+
+    /// Where load was shed, as it may be.
+    fn worth_knowing(&self) -> Vec<String> {
+        let stats = self.stats;
+        let said = [
+            (&stats.refused, "connections were one too many and were closed"),
+            (&stats.udp_dropped, "datagrams were dropped: the parsers were busy for a second"),
+            (&stats.udp_overrun, "datagrams were dropped by the kernel: they came too fast"),
+        ];
+        told(&said)
+    }
+
+    /// What must not happen.
+    fn went_wrong(&self, report: &ShutdownReport) -> Vec<String> {
+        let stats = self.stats;
+        let said = [
+            (&stats.abandoned, "lines were left in a queue for good"),
+            (&stats.unwritten, "records were not written"),
+            (&stats.unread, "files were not read to their end"),
+        ];
+        let mut wrong = told(&said);
+        if !report.is_clean() {
+            wrong.push(report.to_string());
+        }
+        if stats.received.get() != stats.parsed.get() + stats.malformed.get() + self.lost {
+            wrong.push("the counts do not add up".to_owned());
+        }
+        wrong
+    }
+}
+
+fn told(said: &[(&crate::stats::Counter, &str)]) -> Vec<String> {
+    let some = said.iter().filter(|(counter, _)| counter.get() > 0);
+    some.map(|(counter, what)| format!("{} {what}", counter.get())).collect()
+}

@@ -1,0 +1,125 @@
+//! Datagrams: one is one message.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use underpin::{ChildSpec, Context, Exit, Init, Next, Service, child};
+
+use crate::doors::Doors;
+use crate::framing::Frame;
+use crate::router::{Router, Source};
+
+/// No datagram is longer.
+const LONGEST: usize = 64 * 1024;
+/// How long what has arrived before a stop is read.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The only message: receive the next one.
+pub(crate) struct Receive;
+
+/// Receives datagrams. It blocks: the [`gate`](crate::gate) wakes it.
+pub(crate) struct Udp {
+    doors: Arc<Doors>,
+    router: Router,
+    buffer: Vec<u8>,
+}
+
+/// Describes the service behind the UDP socket.
+pub(crate) fn spec(doors: &Arc<Doors>, router: Router) -> ChildSpec<Udp> {
+    let doors = Arc::clone(doors);
+    child("udp", move || Udp { doors: Arc::clone(&doors), router: router.clone(), buffer: vec![0; LONGEST] })
+        .capacity(1)
+}
+
+impl Udp {
+    fn receive(&mut self) -> io::Result<()> {
+        let (bytes, peer) = self.doors.udp.recv_from(&mut self.buffer)?;
+        let is_knock = bytes == 0 && self.doors.is_shut();
+        if !is_knock {
+            self.router.offer(source_of(peer), Frame::Line(self.buffer[..bytes].to_vec()));
+        }
+        Ok(())
+    }
+
+    /// After the doors were shut: what has come before is taken.
+    fn receive_backlog(&mut self) -> io::Result<()> {
+        self.doors.udp.set_nonblocking(true)?;
+        let until = Instant::now() + LINGER;
+        while Instant::now() < until && self.receive().is_ok() {}
+        Ok(())
+    }
+}
+
+/// The datagrams of one peer stay in order.
+fn source_of(peer: SocketAddr) -> Source {
+    let mut hasher = DefaultHasher::new();
+    peer.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Service for Udp {
+    type Msg = Receive;
+    type Error = io::Error;
+
+    fn init(&mut self, cx: &mut Context<Self>) -> io::Result<Init> {
+        self.doors.open()?;
+        cx.send_after(Duration::ZERO, Receive);
+        Ok(Init::Ready)
+    }
+
+    fn handle(&mut self, Receive: Receive, cx: &mut Context<Self>) -> io::Result<Next> {
+        match self.receive() {
+            // The answer to some earlier datagram; there was none of ours.
+            Err(error) if !matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        if self.doors.is_shut() {
+            self.receive_backlog()?; // and wait to be stopped
+        } else {
+            cx.send_after(Duration::ZERO, Receive);
+        }
+        Ok(Next::Continue)
+    }
+
+    fn terminate(&mut self, _: &Exit) {
+        let overrun = overrun::of(&self.doors.udp).unwrap_or(0);
+        self.router.stats().udp_overrun.add(overrun);
+    }
+
+    fn label(_: &Receive) -> &'static str {
+        "receive"
+    }
+}
+
+/// How many datagrams the kernel dropped because the socket's buffer was full.
+mod overrun {
+    use std::net::UdpSocket;
+
+    /// `None` where nobody says.
+    #[cfg(target_os = "linux")]
+    pub(super) fn of(socket: &UdpSocket) -> Option<u64> {
+        use std::os::fd::AsRawFd;
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok()?;
+        let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned();
+        let tables = ["/proc/net/udp", "/proc/net/udp6"]
+            .map(|table| std::fs::read_to_string(table).unwrap_or_default());
+        tables.iter().flat_map(|table| table.lines()).find_map(|line| drops_of(line, &inode))
+    }
+
+    /// The last column, if the tenth is this inode.
+    #[cfg(target_os = "linux")]
+    fn drops_of(line: &str, inode: &str) -> Option<u64> {
+        let mut columns = line.split_whitespace().skip(9);
+        (columns.next()? == inode).then(|| columns.last()?.parse().ok())?
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn of(_: &UdpSocket) -> Option<u64> {
+        None
+    }
+}
