@@ -43,15 +43,16 @@ pub use service::wait::Wait;
 pub use service::worker::CrashContext;
 pub use supervisor::backoff::Backoff;
 pub use supervisor::child::ChildKind;
+pub use supervisor::dynamic::DynamicSupervisor;
 pub use supervisor::errors::{
     DeleteChildError, RestartChildError, StartChildError, StartError, TerminateChildError,
 };
+pub use supervisor::owner::SupervisorHandle;
+pub use supervisor::reference::{ChildCounts, ChildInfo, SupervisorRef};
 pub use supervisor::report::{CrashReport, ShutdownReport, SupervisionEvent, Unstopped};
 pub use supervisor::spec::{ChildSpec, DEFAULT_CAPACITY, Made, child};
 pub use supervisor::strategy::{AutoShutdown, Restart, Strategy};
-pub use supervisor::supervisor::{
-    ChildCounts, ChildInfo, DynamicSupervisor, Supervisor, SupervisorHandle, SupervisorRef,
-};
+pub use supervisor::supervisor::Supervisor;
 pub use sync::{Clock, ManualClock};
 
 /// Stand-ins for the primitives that loom can explore, to model-check your own services.

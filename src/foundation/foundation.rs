@@ -7,10 +7,12 @@ use crate::registry::Registry;
 use crate::service::service::Service;
 use crate::service::wait::Gate;
 use crate::supervisor::errors::StartError;
+use crate::supervisor::owner::SupervisorHandle;
+use crate::supervisor::reference::SupervisorRef;
 use crate::supervisor::report::{ShutdownReport, SupervisionEvent};
 use crate::supervisor::spec::ChildSpec;
 use crate::supervisor::strategy::Strategy;
-use crate::supervisor::supervisor::{Supervisor, SupervisorHandle, SupervisorRef};
+use crate::supervisor::supervisor::Supervisor;
 use crate::sync::{Clock, Mutex};
 
 /// How long [`Foundation::wait`] lets the application stop if nothing else is said.

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::clerk::Clerk;
 use super::machine::Supervision;
+use super::plan::{Plan, Request};
 use super::policy::ChildRules;
 use super::report::{Reporter, Scribe};
-use super::supervisor::{Plan, Request};
 use crate::service::context::Env;
 use crate::service::core::{Core, DeadReason, Urgent};
 use crate::service::exit::Exit;

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::child::{Child, ChildKind, Launch, Site, Upward, send_urgent};
 use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::plan::{Plan, Request};
 use super::policy::{Action, Answer, ChildState, Epoch, Event, ExitKind, Hung, Key, Outcome, Policy, Ticket};
+use super::reference::{ChildCounts, ChildInfo};
 use super::report::{CrashReport, SupervisionEvent};
-use super::supervisor::{ChildCounts, ChildInfo, Plan, Request};
 use crate::service::core::DeadReason;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::incarnation::{Incarnation, told};

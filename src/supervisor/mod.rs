@@ -3,10 +3,14 @@
 pub(crate) mod backoff;
 pub(crate) mod child;
 mod clerk;
+pub(crate) mod dynamic;
 pub(crate) mod errors;
 mod intensity;
 mod machine;
+pub(crate) mod owner;
+mod plan;
 mod policy;
+pub(crate) mod reference;
 pub(crate) mod report;
 #[cfg(all(test, not(underpin_loom)))]
 mod simulation;

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::errors::{RestartChildError, TerminateChildError};
-use super::supervisor::{Request, Supervisor};
+use super::plan::Request;
+use super::supervisor::Supervisor;
 use super::tree::Tree;
 use crate::service::handle::{Handle, Pending};
 use crate::service::scope;

@@ -243,8 +243,8 @@ impl<S: Service> ChildSpec<S> {
 
     /// What is wrong with the description, if anything.
     fn fault(&self) -> Option<String> {
-        if self.name.is_empty() || self.name.contains(['/', '\0']) {
-            return Some(format!("a name is not empty and holds no `/` and no NUL, not {:?}", self.name));
+        if let Some(fault) = name_fault(&self.name) {
+            return Some(fault);
         }
         if !(1..=MAX_CAPACITY).contains(&self.capacity) {
             return Some(format!("its capacity is 1 to {MAX_CAPACITY}, not {}", self.capacity));
@@ -282,6 +282,12 @@ impl<S: Service> ChildSpec<S> {
             }),
         }
     }
+}
+
+/// What is wrong with a name, if anything. Paths are made of names, and threads are called by them.
+pub(super) fn name_fault(name: &str) -> Option<String> {
+    let wrong = name.is_empty() || name.contains(['/', '\0']);
+    wrong.then(|| format!("a name is not empty and holds no `/` and no NUL, not {name:?}"))
 }
 
 impl ExitKind {

@@ -1,0 +1,110 @@
+//! A supervisor as it was described, and what it is told once it runs.
+
+use std::collections::HashSet;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::child::Child;
+use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::policy::{ChildRules, Rules};
+use super::reference::{ChildCounts, ChildInfo};
+use super::report::Hook;
+use super::spec::name_fault;
+use crate::registry::Registry;
+use crate::service::core::{Core, DeadReason};
+use crate::service::exit::Exit;
+use crate::service::reply::Reply;
+use crate::service::worker::Ending;
+use crate::sync::Clock;
+
+/// What a supervisor is told. The first four by children and parents, in the urgent lane.
+pub(crate) enum Request {
+    Ready(u64, u64),
+    Over(u64, u64, Ending),
+    Stop(Option<Instant>),
+    Reaped,
+    Start(Arc<dyn Child>, Reply<Result<(), StartChildError>>),
+    Terminate(Arc<str>, Reply<Result<(), TerminateChildError>>),
+    Restart(Arc<str>, Reply<Result<(), RestartChildError>>),
+    Delete(Arc<str>, Reply<Result<(), DeleteChildError>>),
+    Which(Reply<Vec<ChildInfo>>),
+    Count(Reply<ChildCounts>),
+}
+
+/// A supervisor as it was described. Outlives its incarnations.
+pub(crate) struct Plan {
+    pub(crate) core: Identity,
+    pub(crate) rules: Rules,
+    pub(crate) as_child: ChildRules,
+    pub(crate) children: Vec<Arc<dyn Child>>,
+    pub(crate) root: OnceLock<()>,
+    pub(super) rooted: Rooted,
+}
+
+/// What belongs to a supervisor and outlives its incarnations. It goes with the description.
+pub(crate) struct Identity(pub(super) Arc<Core<Request>>);
+
+impl Deref for Identity {
+    type Target = Arc<Core<Request>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        // Only one that was never started is still open here.
+        if self.0.close(&Exit::Shutdown) {
+            self.0.drain(DeadReason::Stopped);
+        }
+    }
+}
+
+/// What only the root of a tree is told.
+#[derive(Clone, Default)]
+pub(crate) struct Rooted {
+    pub(crate) hook: Option<Hook>,
+    pub(crate) clock: Option<Clock>,
+    pub(crate) registry: Option<Registry>,
+    pub(crate) shutdown: Option<Duration>,
+    pub(crate) deny_abort: bool,
+}
+
+impl Plan {
+    pub(crate) fn is_root(&self) -> bool {
+        self.root.get().is_some()
+    }
+
+    pub(crate) fn rooted(&self) -> &Rooted {
+        &self.rooted
+    }
+
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.core.name()
+    }
+
+    /// What is wrong with the description, if anything.
+    pub(crate) fn fault(&self, as_root: bool) -> Option<String> {
+        if let Some(fault) = name_fault(&self.name()) {
+            return Some(fault);
+        }
+        if self.rules.period.is_zero() {
+            return Some("the period of its intensity is longer than 0".into());
+        }
+        let rooted = &self.rooted;
+        if !as_root && (rooted.hook.is_some() || rooted.clock.is_some() || rooted.registry.is_some()) {
+            return Some("hook, clock and registry are the root's".into());
+        }
+        let mut names = HashSet::new();
+        self.children.iter().find_map(|child| {
+            let name = child.name();
+            match child.fault() {
+                Some(fault) => Some(format!("child `{name}`: {fault}")),
+                None if !names.insert(Arc::clone(&name)) => Some(format!("two children are called `{name}`")),
+                None => None,
+            }
+        })
+    }
+}

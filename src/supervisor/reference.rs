@@ -1,0 +1,184 @@
+//! A running supervisor as seen by those who ask it for something.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::child::{Child, ChildKind, SupervisorChild};
+use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::plan::Request;
+use super::spec::ChildSpec;
+use super::strategy::Restart;
+use super::supervisor::Supervisor;
+use crate::error::CallError;
+use crate::service::core::Core;
+use crate::service::deadline::Deadline;
+use crate::service::exit::{Exit, Lifecycle, Status};
+use crate::service::handle::Handle;
+use crate::service::reply::Reply;
+use crate::service::service::Service;
+
+/// What is known of one child.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChildInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Service or supervisor.
+    pub kind: ChildKind,
+    /// Which ends are followed by a restart.
+    pub restart: Restart,
+    /// Where in its life it is.
+    pub state: Lifecycle,
+    /// Which incarnation; 1 is the first.
+    pub epoch: u64,
+    /// How often it was restarted by this supervisor.
+    pub restarts: u64,
+    /// How its last incarnation that ended did so.
+    pub last_exit: Option<Exit>,
+}
+
+/// How many children are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChildCounts {
+    /// All.
+    pub specs: usize,
+    /// With a thread: running, starting or stopping.
+    pub active: usize,
+    /// Waiting for a restart.
+    pub restarting: usize,
+    /// Stopped, and kept.
+    pub stopped: usize,
+    /// Those that are supervisors.
+    pub supervisors: usize,
+    /// Those that are services.
+    pub workers: usize,
+}
+
+/// A supervisor, as seen by those who ask it for something. Cheap to clone, stays valid over its
+/// restarts, and keeps nothing running.
+///
+/// A supervisor answers at all times: none of these calls waits for anything but the child that it
+/// names.
+#[derive(Clone)]
+pub struct SupervisorRef {
+    pub(super) handle: Handle<Request>,
+}
+
+impl SupervisorRef {
+    pub(super) fn to(core: &Arc<Core<Request>>) -> Self {
+        Self { handle: Handle::new(Arc::clone(core)) }
+    }
+
+    /// The name of the supervisor.
+    pub fn name(&self) -> &str {
+        self.handle.name()
+    }
+
+    /// What is known of the supervisor itself, without asking it.
+    pub fn status(&self) -> Status {
+        self.handle.status()
+    }
+
+    /// Adds a child and starts it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartChildError`]: then the child is not kept.
+    ///
+    /// # Blocking
+    ///
+    /// Until the child is ready or has failed, at most its
+    /// [`init_timeout`](ChildSpec::init_timeout).
+    pub fn start_child<S: Service>(&self, spec: ChildSpec<S>) -> Result<Handle<S::Msg>, StartChildError> {
+        let handle = spec.handle();
+        self.start_erased(Arc::new(spec.into_child()))?;
+        Ok(handle)
+    }
+
+    /// Adds a supervisor as a child and starts it. As [`start_child`](Self::start_child).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn start_supervisor(&self, nested: impl Into<Supervisor>) -> Result<SupervisorRef, StartChildError> {
+        let nested = nested.into();
+        let reference = nested.reference();
+        self.start_erased(Arc::new(SupervisorChild { plan: Arc::new(nested.into_plan()) }))?;
+        Ok(reference)
+    }
+
+    fn start_erased(&self, child: Arc<dyn Child>) -> Result<(), StartChildError> {
+        let name = child.name();
+        self.ask(|reply| Request::Start(child, reply)).unwrap_or(Err(StartChildError::ShuttingDown { name }))
+    }
+
+    /// Stops a child for good. Its spec is kept, to be restarted or deleted; a temporary child's,
+    /// and a dynamic supervisor's, is not. To terminate one that is stopped already is fine.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such child, or the supervisor is gone.
+    ///
+    /// # Blocking
+    ///
+    /// Until the child has ended or was abandoned, at most its [`shutdown`](ChildSpec::shutdown)
+    /// grace.
+    pub fn terminate_child(&self, name: &str) -> Result<(), TerminateChildError> {
+        let answer = self.ask(|reply| Request::Terminate(name.into(), reply));
+        answer.unwrap_or(Err(TerminateChildError::ShuttingDown))
+    }
+
+    /// Starts a child that is stopped. Handles to it are valid again.
+    ///
+    /// # Errors
+    ///
+    /// When it is not stopped, does not exist, or fails to start.
+    ///
+    /// # Blocking
+    ///
+    /// As [`start_child`](Self::start_child).
+    pub fn restart_child(&self, name: &str) -> Result<(), RestartChildError> {
+        let answer = self.ask(|reply| Request::Restart(name.into(), reply));
+        answer.unwrap_or_else(|| Err(RestartChildError::ShuttingDown { name: name.into() }))
+    }
+
+    /// Forgets a child that is stopped.
+    ///
+    /// # Errors
+    ///
+    /// When it is not stopped, or does not exist.
+    pub fn delete_child(&self, name: &str) -> Result<(), DeleteChildError> {
+        let answer = self.ask(|reply| Request::Delete(name.into(), reply));
+        answer.unwrap_or(Err(DeleteChildError::ShuttingDown))
+    }
+
+    /// The children, in the order of their start. Empty when the supervisor is gone.
+    pub fn which_children(&self) -> Vec<ChildInfo> {
+        self.ask(Request::Which).unwrap_or_default()
+    }
+
+    /// How many children are where. All zero when the supervisor is gone.
+    pub fn count_children(&self) -> ChildCounts {
+        self.ask(Request::Count).unwrap_or_default()
+    }
+
+    /// Asks; `None` when the supervisor is gone. No deadline of its own: the answer comes when the
+    /// child's has, and a supervisor never blocks.
+    fn ask<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Option<T> {
+        match self.handle.call_by(Deadline::unbounded(), request) {
+            Ok(answer) => Some(answer),
+            Err(CallError::NotSent(error)) => {
+                drop(error);
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for SupervisorRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SupervisorRef").field(&self.name()).finish()
+    }
+}
