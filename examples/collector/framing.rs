@@ -345,7 +345,7 @@ mod tests {
     fn a_count_that_is_not_met_is_truncated() {
         let truncated = Frame::Broken(Fault::Truncated);
         for input in [&b"50 short"[..], b"50 ", b"50", b"9"] {
-            assert_eq!(frames(input), [truncated.clone()], "{input:?}");
+            assert_eq!(frames(input), std::slice::from_ref(&truncated), "{input:?}");
         }
     }
 

@@ -10,6 +10,7 @@ use super::exit::Status;
 use super::incarnation::Incarnation;
 use super::mailbox::Envelope;
 use super::monitor::Down;
+use super::pending::Pending;
 use super::reply::{Failure, Reply, Slot};
 use super::scope;
 use super::wait::Gate;
@@ -263,7 +264,7 @@ impl<M: Send + 'static> Handle<M> {
         self.core.send(Envelope { message, call: Some(Arc::clone(slot.ticket())) }, limit)
     }
 
-    fn inherit(&self, me: &Arc<Incarnation>, limit: Limit) -> Limit {
+    pub(super) fn inherit(&self, me: &Arc<Incarnation>, limit: Limit) -> Limit {
         let now = self.core.clock().now();
         match me.inherited_deadline(now) {
             None => limit,
@@ -271,7 +272,7 @@ impl<M: Send + 'static> Handle<M> {
         }
     }
 
-    fn closed_cycle(&self, names: Vec<Arc<str>>, message: Option<M>) -> CallError<M> {
+    pub(super) fn closed_cycle(&self, names: Vec<Arc<str>>, message: Option<M>) -> CallError<M> {
         if names.len() == 2 {
             return CallError::CallingSelf { name: self.core.name(), message };
         }
@@ -279,7 +280,7 @@ impl<M: Send + 'static> Handle<M> {
     }
 
     #[inline]
-    fn settled<T>(&self, answer: Option<Result<T, Failure>>) -> Result<T, CallError<M>> {
+    pub(super) fn settled<T>(&self, answer: Option<Result<T, Failure>>) -> Result<T, CallError<M>> {
         match answer {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(failure)) => Err(self.failed(failure)),
@@ -310,117 +311,6 @@ impl<M> fmt::Debug for Handle<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Handle").field(&self.core.node.name).finish()
     }
-}
-
-/// The answer of a [`request`](Handle::request) that is under way.
-///
-/// Dropped, it gives the answer up.
-pub struct Pending<T, M> {
-    slot: Arc<Slot<T>>,
-    handle: Handle<M>,
-}
-
-impl<T: Send + 'static, M: Send + 'static> Pending<T, M> {
-    /// Whom the request was sent to.
-    pub fn name(&self) -> &str {
-        self.handle.name()
-    }
-
-    /// Whether the answer, or the certainty that there will be none, is there.
-    pub fn is_ready(&self) -> bool {
-        self.slot.ticket().is_done()
-    }
-
-    /// Waits for the answer, at most 5 s from now.
-    ///
-    /// # Errors
-    ///
-    /// As [`Handle::call`]; a message that was sent is not handed back.
-    pub fn wait(self) -> Result<T, CallError<M>> {
-        self.wait_limited(Limit::In(DEFAULT_TIMEOUT))
-    }
-
-    /// Waits for the answer until `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait).
-    pub fn wait_by(self, deadline: Deadline) -> Result<T, CallError<M>> {
-        self.wait_limited(Limit::By(deadline))
-    }
-
-    fn wait_limited(self, limit: Limit) -> Result<T, CallError<M>> {
-        let handle = &self.handle;
-        let clock = handle.core.clock();
-        let Some(me) = scope::me() else {
-            let answer = self.slot.wait(clock, limit);
-            return handle.settled(answer);
-        };
-        let limit = handle.inherit(&me, limit);
-        me.node
-            .wait_for(&handle.core.node, Arc::clone(self.slot.ticket()))
-            .map_err(|names| handle.closed_cycle(names, None))?;
-        let answer = self.slot.wait(clock, limit);
-        me.node.waits_no_more();
-        handle.settled(answer)
-    }
-}
-
-impl<T, M> Drop for Pending<T, M> {
-    fn drop(&mut self) {
-        drop(self.slot.give_up());
-    }
-}
-
-impl<T, M> fmt::Debug for Pending<T, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pending").field(&self.handle.core.node.name).finish()
-    }
-}
-
-/// The answers of a [`fan_out`]: the good by recipient, the bad by recipient.
-#[derive(Debug)]
-pub struct FanOut<T, M> {
-    /// Who answered, and what. In the order of the handles.
-    pub answers: Vec<(Arc<str>, T)>,
-    /// Who did not, and why. In the order of the handles.
-    pub failures: Vec<(Arc<str>, CallError<M>)>,
-}
-
-/// Asks several services the same, all at once, and waits for their answers under one deadline.
-///
-/// # Blocking
-///
-/// Until the last has answered or failed, or the deadline has come; and while sending, on each
-/// full mailbox as [`Handle::cast`] does.
-///
-/// # Example
-///
-/// ```no_run
-/// # use std::time::Duration;
-/// # use underpin::{Deadline, Handle, Reply, fan_out};
-/// # enum Msg { Len(Reply<usize>) }
-/// # fn example(stores: &[Handle<Msg>]) {
-/// let lengths = fan_out(stores, Deadline::after(Duration::from_millis(100)), Msg::Len);
-/// let total: usize = lengths.answers.iter().map(|(_, len)| len).sum();
-/// println!("{total}, {} unknown", lengths.failures.len());
-/// # }
-/// ```
-pub fn fan_out<T: Send + 'static, M: Send + 'static>(
-    handles: &[Handle<M>],
-    deadline: Deadline,
-    message: impl Fn(Reply<T>) -> M,
-) -> FanOut<T, M> {
-    let requests: Vec<_> =
-        handles.iter().map(|handle| (handle.core.name(), handle.request(&message))).collect();
-    let mut out = FanOut { answers: Vec::new(), failures: Vec::new() };
-    for (name, request) in requests {
-        match request.map_err(CallError::NotSent).and_then(|pending| pending.wait_by(deadline)) {
-            Ok(answer) => out.answers.push((name, answer)),
-            Err(error) => out.failures.push((name, error)),
-        }
-    }
-    out
 }
 
 impl Registry {

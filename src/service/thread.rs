@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::exit::{Exit, Lifecycle};
 use super::incarnation::Incarnation;
+use super::machine::{CrashContext, Ending, Machine, Overseer};
 use super::scope;
-use super::worker::{CrashContext, Ending, Machine, Overseer};
 use crate::sync::{self, JoinHandle, Mutex};
 
 /// Tells the overseer of the end of an incarnation, exactly once, whatever ends it.

@@ -10,6 +10,8 @@
 //! same. Models and the simulation take one message a step, so that they may stop between any two;
 //! a thread takes a run of them, one by one, as long as nothing else is to be looked at.
 
+mod end;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +20,7 @@ use super::context::{Context, Env};
 use super::core::{Core, DeadReason};
 use super::exit::{Exit, Lifecycle};
 use super::incarnation::{Incarnation, told};
+use super::machine::{CrashContext, Ending, Machine, Overseer, Step};
 use super::mailbox::{Envelope, Keep};
 use super::reply::Failure;
 use super::scope;
@@ -26,83 +29,6 @@ use super::wait::{Spinner, Wait};
 use crate::error::{ErrorKind, Reaction, Reactions, SharedError, panic_text};
 use crate::registry::{Registration, Registry};
 use crate::sync::{Clock, Mutex, mutant};
-
-/// What a step has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Something was done; there may be more.
-    Again,
-    /// Nothing to do before there is mail or the moment comes.
-    Idle(Option<Instant>),
-    /// The machine has ended.
-    Over,
-}
-
-/// Something that is driven step by step until it is over.
-pub(crate) trait Machine {
-    fn step(&mut self, now: Instant) -> Step;
-    /// Waits until there is mail, or the moment has come.
-    fn wait(&mut self, until: Option<Instant>);
-    /// Whether the next step looks at the time.
-    fn is_timed(&self) -> bool;
-    fn clock(&self) -> &Clock;
-    /// How it ended; once it is over.
-    fn ending(&mut self) -> Ending;
-
-    /// A thread of its own drives it: it need not stop between any two messages.
-    fn has_a_thread(&mut self) {}
-
-    /// Drives it to its end. The clock is read only while somebody looks at it.
-    fn run(&mut self) {
-        self.has_a_thread();
-        let clock = self.clock().clone();
-        let mut now = clock.now();
-        loop {
-            match self.step(now) {
-                Step::Again => {}
-                Step::Idle(until) => self.wait(until),
-                Step::Over => return,
-            }
-            if self.is_timed() {
-                now = clock.now();
-            }
-        }
-    }
-}
-
-/// Where in its life an incarnation crashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CrashContext {
-    /// In the factory or in `init`.
-    Starting,
-    /// In `handle` or `idle`.
-    Running,
-    /// In `terminate`, or while its state was dropped.
-    Stopping,
-}
-
-/// The end of an incarnation, as told to its supervisor.
-#[derive(Clone, Debug)]
-pub(crate) struct Ending {
-    pub(crate) exit: Exit,
-    pub(crate) context: CrashContext,
-    pub(crate) label: Option<&'static str>,
-    /// A panic in `terminate` or in the drop of the state, beside the exit.
-    pub(crate) aftermath: Option<Arc<str>>,
-}
-
-impl Ending {
-    pub(crate) fn of(exit: Exit, context: CrashContext) -> Self {
-        Self { exit, context, label: None, aftermath: None }
-    }
-}
-
-/// Who is told of the start and the end of an incarnation. Never blocks, runs no user code.
-pub(crate) trait Overseer: Send + Sync {
-    fn ready(&self, child: u64, epoch: u64);
-    fn over(&self, child: u64, epoch: u64, ending: Ending);
-}
 
 /// What the worker knows of its child's contract.
 #[derive(Clone)]
@@ -465,103 +391,6 @@ impl<S: Service> Worker<S> {
 
     fn report_handled(&mut self) {
         self.core().set_handled(self.handled);
-    }
-
-    // ---- the end -------------------------------------------------------------------------
-
-    /// An end with a state that is whole: `terminate` is called.
-    fn finish(&mut self, exit: Exit) -> Step {
-        self.end(exit, CrashContext::Running);
-        self.phase = Phase::Terminate;
-        Step::Again
-    }
-
-    fn end(&mut self, exit: Exit, context: CrashContext) -> Step {
-        let label = if context == CrashContext::Running { self.label } else { None };
-        self.ending = Some(Ending { exit, context, label, aftermath: None });
-        self.phase = Phase::Cleanup;
-        Step::Again
-    }
-
-    fn terminate(&mut self) -> Step {
-        self.phase = Phase::Cleanup;
-        if self.incarnation.is_abandoned() {
-            return self.vanish();
-        }
-        self.enter(Lifecycle::Terminating);
-        let (Some(service), Some(ending)) = (self.service.as_mut(), self.ending.as_mut()) else {
-            return Step::Again;
-        };
-        let terminated = catch_unwind(AssertUnwindSafe(|| service.terminate(&ending.exit)));
-        if let Err(panic) = terminated {
-            ending.aftermath = Some(panic_text(panic));
-        }
-        Step::Again
-    }
-
-    fn cleanup(&mut self) -> Step {
-        self.phase = Phase::Over;
-        if self.incarnation.is_abandoned() {
-            return self.vanish();
-        }
-        self.enter(Lifecycle::Cleanup);
-        let exit = self.ending.as_ref().map_or(Exit::Killed, |ending| ending.exit.clone());
-        self.drop_state(if exit.is_calm() { Failure::Stopped } else { Failure::Crashed });
-        self.report_handled();
-        if self.is_for_good(&exit) {
-            self.close_child(&exit);
-        } else {
-            self.core().ended(&exit);
-            self.enter(Lifecycle::Restarting);
-        }
-        Step::Over
-    }
-
-    /// Whether nobody will start the child again, as far as that is known here. What is not known
-    /// here (a restart too many, a stop that nobody ordered for good) the supervisor does.
-    fn is_for_good(&self, exit: &Exit) -> bool {
-        if self.incarnation.told() & told::FOR_GOOD != 0 {
-            return true;
-        }
-        self.is_up() && !matches!(exit, Exit::Shutdown) && !(self.cell.terms.wants_restart)(exit)
-    }
-
-    /// Whether it ever came up: a failed start is its supervisor's to judge.
-    fn is_up(&self) -> bool {
-        self.ending.as_ref().is_some_and(|ending| ending.context != CrashContext::Starting)
-    }
-
-    fn close_child(&mut self, exit: &Exit) {
-        self.cell.unregister(&self.cx.env.registry);
-        if self.core().close_life(&self.incarnation, exit) {
-            self.core().drain(DeadReason::Stopped);
-            self.cx.env.observer.entered(&self.incarnation);
-        }
-    }
-
-    /// Drops state and timers. A panic in that is contained and reported.
-    fn drop_state(&mut self, reason: Failure) {
-        self.cx.demonitor_all();
-        let service = self.service.take();
-        let timers = self.cx.timers.clear();
-        let dropped = catch_unwind(AssertUnwindSafe(|| {
-            scope::dropping(reason, || {
-                drop(service);
-                drop(timers);
-            });
-        }));
-        if let (Err(panic), Some(ending)) = (dropped, self.ending.as_mut()) {
-            ending.aftermath = Some(panic_text(panic));
-        }
-    }
-
-    /// It was abandoned: drops what is its own and touches nothing that belongs to the child.
-    #[cold]
-    fn vanish(&mut self) -> Step {
-        self.phase = Phase::Over;
-        self.drop_state(Failure::Crashed);
-        self.ending = Some(Ending::of(Exit::Killed, CrashContext::Running));
-        Step::Over
     }
 }
 

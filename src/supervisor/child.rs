@@ -13,9 +13,10 @@ use crate::service::core::{Core, DeadReason, Urgent};
 use crate::service::exit::Exit;
 use crate::service::handle::Handle;
 use crate::service::incarnation::{Incarnation, told};
+use crate::service::machine::{Machine, Overseer};
 use crate::service::service::Service;
 use crate::service::thread::{ExitGuard, Host, Job, Zombies};
-use crate::service::worker::{Cell, Machine, Overseer, Worker};
+use crate::service::worker::{Cell, Worker};
 use crate::sync::{Clock, JoinHandle};
 
 /// What all supervisors of one tree share.

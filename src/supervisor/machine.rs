@@ -5,6 +5,10 @@
 //! Factories and callbacks run on the threads of the children; hooks and what is left of dead
 //! children go to the tree's clerks.
 
+mod asks;
+mod end;
+mod reports;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,9 +22,9 @@ use super::report::{CrashReport, SupervisionEvent};
 use crate::service::core::DeadReason;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::incarnation::{Incarnation, told};
+use crate::service::machine::{CrashContext, Ending, Machine, Overseer, Step};
 use crate::service::reply::Reply;
 use crate::service::wait::{Spinner, Wait};
-use crate::service::worker::{CrashContext, Ending, Machine, Overseer, Step};
 use crate::sync::{self, Clock, JoinHandle};
 
 /// How long a supervisor that has ended waits for what its children left behind.
@@ -204,28 +208,6 @@ impl Supervision {
         }
     }
 
-    fn start_child(
-        &mut self,
-        now: Instant,
-        child: Arc<dyn Child>,
-        reply: Reply<Result<(), StartChildError>>,
-    ) {
-        let name = child.name();
-        let refusal = match (child.fault(), self.names.get(&name).map(|key| self.policy.state(*key))) {
-            (Some(reason), _) => StartChildError::BadSpec { name, reason },
-            (None, Some(Some(ChildState::Stopped))) => StartChildError::AlreadyPresent { name },
-            (None, Some(_)) => StartChildError::AlreadyStarted { name },
-            (None, None) => {
-                let rules = child.rules();
-                let key = self.adopt(child);
-                let ticket = self.ticket(Ask::Start(key, reply));
-                return self.decide(now, Event::Add { key, rules, ticket: Some(ticket) });
-            }
-        };
-        self.bury(child);
-        reply.send(Err(refusal));
-    }
-
     fn over(&mut self, now: Instant, key: Key, epoch: Epoch, ending: Ending) {
         let Some(kid) = self.kids.get_mut(&key).filter(|kid| kid.live && kid.epoch == epoch) else {
             // One that was abandoned has come back after all.
@@ -377,165 +359,9 @@ impl Supervision {
         self.site.janitor.submit(Box::new(move || child.drain()));
     }
 
-    fn answer(&mut self, ticket: Ticket, answer: Answer) {
-        match self.asks.remove(&ticket) {
-            None => {}
-            Some(Ask::Begin) => self.began(answer),
-            Some(Ask::Start(key, reply)) => {
-                let outcome = self.start_outcome(key, answer);
-                if self.policy.state(key).is_none() {
-                    self.forget(key);
-                }
-                reply.send(outcome);
-            }
-            Some(Ask::Restart(key, reply)) => reply.send(self.restart_outcome(key, answer)),
-            Some(Ask::Terminate(reply)) => reply.send(match answer {
-                Answer::ShuttingDown => Err(TerminateChildError::ShuttingDown),
-                _ => Ok(()),
-            }),
-            Some(Ask::Delete(reply)) => reply.send(match answer {
-                Answer::Deleted => Ok(()),
-                Answer::Restarting => Err(DeleteChildError::Restarting),
-                Answer::ShuttingDown => Err(DeleteChildError::ShuttingDown),
-                _ => Err(DeleteChildError::Running),
-            }),
-        }
-    }
-
-    fn began(&mut self, answer: Answer) {
-        if answer == Answer::Started {
-            self.enter(Lifecycle::Running);
-            self.upward.ready();
-        }
-    }
-
-    fn start_outcome(&self, key: Key, answer: Answer) -> Result<(), StartChildError> {
-        let name = self.name_of(key);
-        match answer {
-            Answer::Started | Answer::Ignored => Ok(()),
-            Answer::TooMany { max } => Err(StartChildError::TooMany { name, max }),
-            Answer::StartFailed => Err(StartChildError::FailedToStart { name, source: self.exit_of(key) }),
-            _ => Err(StartChildError::ShuttingDown { name }),
-        }
-    }
-
-    fn restart_outcome(&self, key: Key, answer: Answer) -> Result<(), RestartChildError> {
-        let name = self.name_of(key);
-        match answer {
-            Answer::Started | Answer::Ignored => Ok(()),
-            Answer::Running => Err(RestartChildError::Running { name }),
-            Answer::Restarting => Err(RestartChildError::Restarting { name }),
-            Answer::StartFailed => Err(RestartChildError::FailedToStart { name, source: self.exit_of(key) }),
-            _ => Err(RestartChildError::ShuttingDown { name }),
-        }
-    }
-
     fn enter(&self, state: Lifecycle) {
         self.me.set_state(state);
         self.site.entered(&self.parent, &self.me);
-    }
-
-    // ---- what it says --------------------------------------------------------------------
-
-    fn restarting(&mut self, key: Key, delay: Duration) {
-        let Some(kid) = self.kids.get_mut(&key) else { return };
-        kid.restarts += 1;
-        let (supervisor, child) = (Arc::clone(&self.path), kid.child.name());
-        let event = || SupervisionEvent::Restarting { supervisor, child, delay };
-        self.site.reporter.report(log::Level::Warn, event);
-    }
-
-    fn gave_up(&mut self, key: Key) {
-        let (supervisor, child) = (Arc::clone(&self.path), self.name_of(key));
-        let (restarts, period) = (self.plan.rules.max_restarts, self.plan.rules.period);
-        let event = || SupervisionEvent::GaveUp { supervisor, child, restarts, period };
-        self.site.reporter.report(log::Level::Error, event);
-    }
-
-    fn report_crash(&self, incarnation: &Incarnation, ending: Ending) {
-        if ending.exit.is_calm() && ending.aftermath.is_none() {
-            return;
-        }
-        let Ending { exit, context, label, aftermath } = ending;
-        self.site.reporter.report(log::Level::Error, || {
-            SupervisionEvent::Crashed(CrashReport {
-                supervisor: Arc::clone(&self.path),
-                child: Arc::clone(&incarnation.node.name),
-                epoch: incarnation.epoch,
-                context,
-                exit,
-                label,
-                aftermath,
-            })
-        });
-    }
-
-    fn which(&self) -> Vec<ChildInfo> {
-        self.kids.values().map(info).collect()
-    }
-
-    fn count(&self) -> ChildCounts {
-        let counts = self.policy.counts();
-        let supervisors = self.kids.values().filter(|kid| kid.child.kind() == ChildKind::Supervisor).count();
-        ChildCounts {
-            specs: counts.specs,
-            active: counts.active,
-            restarting: counts.restarting,
-            stopped: counts.stopped,
-            supervisors,
-            workers: counts.specs - supervisors,
-        }
-    }
-
-    // ---- the end -------------------------------------------------------------------------
-
-    fn finish(&mut self, outcome: Outcome) {
-        let exit = match outcome {
-            Outcome::Stopped | Outcome::AutoShutdown { .. } => Exit::Shutdown,
-            Outcome::Escalated { key } => Exit::Escalated { child: self.name_of(key) },
-            Outcome::FailedToStart { key } => {
-                Exit::ChildFailed { child: self.name_of(key), exit: Box::new(self.exit_of(key)) }
-            }
-        };
-        if self.ends_for_good() {
-            self.plan.core.close(&exit);
-            self.site.entered(&self.parent, &self.me);
-        } else {
-            self.plan.core.ended(&exit);
-            self.enter(Lifecycle::Restarting);
-        }
-        self.ending = Some(Ending::of(exit, CrashContext::Running));
-        self.reap();
-    }
-
-    /// Hands over what is left: threads about to finish, children that were added on the way, and
-    /// requests that nobody will answer.
-    fn reap(&mut self) {
-        let kids = std::mem::take(&mut self.kids);
-        let (mut threads, children): (Vec<_>, Vec<_>) =
-            kids.into_values().map(|kid| (kid.thread, kid.child)).unzip();
-        self.leaving.extend(threads.drain(..).flatten());
-        self.join_leaving();
-        let leaving = std::mem::take(&mut self.leaving);
-        let (plan, epoch) = (Arc::clone(&self.plan), self.me.epoch);
-        self.phase = Phase::Reaping(self.site.clock.now() + REAPING);
-        let reaped = self.site.janitor.submit(Box::new(move || {
-            leaving.into_iter().for_each(|thread| drop(thread.join()));
-            drop(children);
-            plan.core.drain(DeadReason::Stopped);
-            send_urgent(&plan.core, epoch, Request::Reaped);
-        }));
-        if !reaped {
-            self.phase = Phase::Over;
-        }
-    }
-
-    /// Joins the threads that have finished; never waits for one.
-    fn join_leaving(&mut self) {
-        let (finished, leaving) = self.leaving.drain(..).partition(sync::is_finished);
-        self.leaving = leaving;
-        let finished: Vec<JoinHandle<()>> = finished;
-        finished.into_iter().for_each(|thread| drop(thread.join()));
     }
 
     // ---- book-keeping --------------------------------------------------------------------
@@ -560,19 +386,6 @@ impl Supervision {
 
     fn exit_of(&self, key: Key) -> Exit {
         self.kids.get(&key).and_then(|kid| kid.last_exit.clone()).unwrap_or(Exit::Killed)
-    }
-}
-
-fn info(kid: &Kid) -> ChildInfo {
-    let incarnation = kid.child.incarnation();
-    ChildInfo {
-        name: kid.child.name(),
-        kind: kid.child.kind(),
-        restart: kid.child.rules().restart,
-        state: incarnation.state(),
-        epoch: incarnation.epoch,
-        restarts: kid.restarts,
-        last_exit: kid.last_exit.clone(),
     }
 }
 

@@ -14,8 +14,8 @@ use super::spec::name_fault;
 use crate::registry::Registry;
 use crate::service::core::{Core, DeadReason};
 use crate::service::exit::Exit;
+use crate::service::machine::Ending;
 use crate::service::reply::Reply;
-use crate::service::worker::Ending;
 use crate::sync::Clock;
 
 /// What a supervisor is told. The first four by children and parents, in the urgent lane.

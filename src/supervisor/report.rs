@@ -9,7 +9,7 @@ use crate::error::{ErrorKind, SharedError};
 use crate::service::context::Observer;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::incarnation::Incarnation;
-use crate::service::worker::CrashContext;
+use crate::service::machine::CrashContext;
 
 /// How many events may wait for their hook. More are dropped and counted.
 const MOST_EVENTS: usize = 4096;

@@ -20,11 +20,12 @@ use super::errors::{RestartChildError, TerminateChildError};
 use super::plan::Request;
 use super::supervisor::Supervisor;
 use super::tree::Tree;
-use crate::service::handle::{Handle, Pending};
+use crate::service::handle::Handle;
+use crate::service::machine::{Machine, Step};
+use crate::service::pending::Pending;
 use crate::service::scope;
 use crate::service::service::{Init, Next, Service};
 use crate::service::thread::{ExitGuard, Host, Job};
-use crate::service::worker::{Machine, Step};
 use crate::sync::{Clock, ManualClock, Mutex};
 use crate::{Backoff, Context, Mailbox as Keep, Overflow, Reply, Restart, Strategy, child};
 

@@ -191,7 +191,7 @@ impl Supervisor {
         self,
         ended: impl FnOnce() + Send + 'static,
     ) -> Result<SupervisorHandle, StartError> {
-        Tree::start(self.into_plan(), Box::new(ended)).map(|tree| SupervisorHandle::of(tree))
+        Tree::start(self.into_plan(), Box::new(ended)).map(SupervisorHandle::of)
     }
 
     pub(super) fn into_plan(self) -> Plan {

@@ -12,9 +12,9 @@ use super::report::{Reporter, ShutdownReport, Unstopped};
 use crate::registry::Registry;
 use crate::service::deadline::Deadline;
 use crate::service::exit::Exit;
+use crate::service::machine::{Ending, Overseer};
 use crate::service::thread::{Host, Zombie, Zombies};
 use crate::service::wait::Gate;
-use crate::service::worker::{Ending, Overseer};
 use crate::sync::{JoinHandle, Mutex};
 
 /// How much longer than its deadline the end of a tree is waited for: it abandons who is left and

@@ -1,0 +1,121 @@
+//! Requests that are under way, one or many.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::deadline::{DEFAULT_TIMEOUT, Deadline, Limit};
+use super::handle::Handle;
+use super::reply::{Reply, Slot};
+use super::scope;
+use crate::error::CallError;
+
+/// The answer of a [`request`](Handle::request) that is under way.
+///
+/// Dropped, it gives the answer up.
+pub struct Pending<T, M> {
+    pub(super) slot: Arc<Slot<T>>,
+    pub(super) handle: Handle<M>,
+}
+
+impl<T: Send + 'static, M: Send + 'static> Pending<T, M> {
+    /// Whom the request was sent to.
+    pub fn name(&self) -> &str {
+        self.handle.name()
+    }
+
+    /// Whether the answer, or the certainty that there will be none, is there.
+    pub fn is_ready(&self) -> bool {
+        self.slot.ticket().is_done()
+    }
+
+    /// Waits for the answer, at most 5 s from now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handle::call`]; a message that was sent is not handed back.
+    pub fn wait(self) -> Result<T, CallError<M>> {
+        self.wait_limited(Limit::In(DEFAULT_TIMEOUT))
+    }
+
+    /// Waits for the answer until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_by(self, deadline: Deadline) -> Result<T, CallError<M>> {
+        self.wait_limited(Limit::By(deadline))
+    }
+
+    fn wait_limited(self, limit: Limit) -> Result<T, CallError<M>> {
+        let handle = &self.handle;
+        let clock = handle.core().clock();
+        let Some(me) = scope::me() else {
+            let answer = self.slot.wait(clock, limit);
+            return handle.settled(answer);
+        };
+        let limit = handle.inherit(&me, limit);
+        me.node
+            .wait_for(&handle.core().node, Arc::clone(self.slot.ticket()))
+            .map_err(|names| handle.closed_cycle(names, None))?;
+        let answer = self.slot.wait(clock, limit);
+        me.node.waits_no_more();
+        handle.settled(answer)
+    }
+}
+
+impl<T, M> Drop for Pending<T, M> {
+    fn drop(&mut self) {
+        drop(self.slot.give_up());
+    }
+}
+
+impl<T, M> fmt::Debug for Pending<T, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pending").field(&self.handle).finish()
+    }
+}
+
+/// The answers of a [`fan_out`]: the good by recipient, the bad by recipient.
+#[derive(Debug)]
+pub struct FanOut<T, M> {
+    /// Who answered, and what. In the order of the handles.
+    pub answers: Vec<(Arc<str>, T)>,
+    /// Who did not, and why. In the order of the handles.
+    pub failures: Vec<(Arc<str>, CallError<M>)>,
+}
+
+/// Asks several services the same, all at once, and waits for their answers under one deadline.
+///
+/// # Blocking
+///
+/// Until the last has answered or failed, or the deadline has come; and while sending, on each
+/// full mailbox as [`Handle::cast`] does.
+///
+/// # Example
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use underpin::{Deadline, Handle, Reply, fan_out};
+/// # enum Msg { Len(Reply<usize>) }
+/// # fn example(stores: &[Handle<Msg>]) {
+/// let lengths = fan_out(stores, Deadline::after(Duration::from_millis(100)), Msg::Len);
+/// let total: usize = lengths.answers.iter().map(|(_, len)| len).sum();
+/// println!("{total}, {} unknown", lengths.failures.len());
+/// # }
+/// ```
+pub fn fan_out<T: Send + 'static, M: Send + 'static>(
+    handles: &[Handle<M>],
+    deadline: Deadline,
+    message: impl Fn(Reply<T>) -> M,
+) -> FanOut<T, M> {
+    let requests: Vec<_> =
+        handles.iter().map(|handle| (handle.core().name(), handle.request(&message))).collect();
+    let mut out = FanOut { answers: Vec::new(), failures: Vec::new() };
+    for (name, request) in requests {
+        match request.map_err(CallError::NotSent).and_then(|pending| pending.wait_by(deadline)) {
+            Ok(answer) => out.answers.push((name, answer)),
+            Err(error) => out.failures.push((name, error)),
+        }
+    }
+    out
+}
