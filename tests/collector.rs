@@ -395,6 +395,23 @@ fn bad_arguments_are_told_in_one_line() {
 }
 
 #[test]
+fn what_is_read_is_not_emptied_as_the_output() {
+    let file = Scratch::holding("read-and-written", b"a line\n");
+    let said = run(&["--out", file.path(), file.path()]);
+    assert_eq!((said.code, said.stderr.lines().count()), (Some(2), 1), "{}", said.stderr);
+    assert_eq!(fs::read_to_string(file.path()).expect("it is there"), "a line\n");
+}
+
+#[test]
+fn an_argument_that_is_not_utf8_is_told_in_one_line() {
+    use std::os::unix::ffi::OsStrExt;
+    let said =
+        Command::new(program()).arg(std::ffi::OsStr::from_bytes(b"caf\xe9")).output().expect("it runs");
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    assert_eq!((said.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+}
+
+#[test]
 fn a_port_that_is_taken_is_a_bad_argument() {
     let collector = Serving::start(&[]);
     let said = run(&["--listen", &collector.address.to_string()]);

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ collector [OPTIONS] [FILE ...]
   FILE ...            read these files line by line, then exit
   --listen ADDR:PORT  where to listen, TCP and UDP; port 0 takes a free one (127.0.0.1:5514)
   --workers N         how many parsers, 1 to 64 (2)
-  --out FILE          write one JSON object for each parsed message
+  --out FILE          write one JSON object for each parsed message; FILE is emptied first
   --chaos EVERY_MS    crash a random parser so often, while it handles a message
   --demo [LINES]      send so many numbered lines through itself under chaos, and check (200000)
   --help
@@ -41,6 +42,28 @@ pub(crate) enum Job {
     Serve,
     Ingest(Vec<String>),
     Demo(u64),
+}
+
+impl Job {
+    /// What is read.
+    pub(crate) fn files(&self) -> &[String] {
+        match self {
+            Self::Ingest(files) => files,
+            Self::Serve | Self::Demo(_) => &[],
+        }
+    }
+}
+
+/// The arguments of the process, without its name.
+///
+/// # Errors
+///
+/// One line that says which is not UTF-8.
+pub(crate) fn words() -> Result<Vec<String>, String> {
+    let readable = |word: OsString| {
+        word.into_string().map_err(|word| format!("{}: expected UTF-8", word.to_string_lossy()))
+    };
+    std::env::args_os().skip(1).map(readable).collect()
 }
 
 /// A command line that makes sense.

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// How often a free port is asked for that is free for TCP and UDP alike.
 const TRIES: u32 = 16;
+/// How many may wait to be let in. The system has a limit of its own.
+const BACKLOG: i32 = 4096;
 /// How long the listener's wake-up call may take.
 const KNOCK: Duration = Duration::from_secs(1);
 
@@ -71,6 +73,8 @@ impl Doors {
 
 fn bind_both(listen: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
     let tcp = TcpListener::bind(listen)?;
+    // The standard library lets 128 wait; one more waits a second for its next try.
+    socket2::SockRef::from(&tcp).listen(BACKLOG)?;
     let udp = UdpSocket::bind(tcp.local_addr()?)?;
     Ok((tcp, udp))
 }

@@ -75,7 +75,7 @@ use summary::Summary;
 const BAD_ARGUMENTS: u8 = 2;
 
 fn main() -> ExitCode {
-    let done = match Args::parse(std::env::args().skip(1)) {
+    let done = match args::words().and_then(Args::parse) {
         Ok(Asked::Run(args)) => run(args),
         Ok(Asked::Help) => {
             print!("{}", args::HELP);

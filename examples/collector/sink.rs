@@ -1,7 +1,8 @@
 //! The sink: counts outcomes and writes records.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,9 +45,18 @@ pub(crate) struct Sink {
     flushes: bool,
 }
 
-/// Empties the output, or says why it cannot be written.
-pub(crate) fn prepare(path: &str) -> Result<(), String> {
+/// Empties the output, or says why it cannot be written. What is also read is left as it is.
+pub(crate) fn prepare(path: &str, read: &[String]) -> Result<(), String> {
+    if let Some(file) = read.iter().find(|file| is_same(path, file)) {
+        return Err(format!("--out: {path}: it is also read, as {file}"));
+    }
     File::create(path).map(drop).map_err(|error| format!("--out: {path}: {error}"))
+}
+
+/// Whether two paths lead to one file.
+fn is_same(a: &str, b: &str) -> bool {
+    let identity = |path| fs::metadata(path).map(|file| (file.dev(), file.ino(), file.is_file()));
+    matches!((identity(a), identity(b)), (Ok(a), Ok(b)) if a == b && a.2)
 }
 
 /// Describes the sink. It appends to `path`: a restart continues.

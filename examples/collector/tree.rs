@@ -49,7 +49,7 @@ pub(crate) fn bind(listen: SocketAddr) -> Result<Arc<Doors>, String> {
 /// One line that says what cannot be started.
 pub(crate) fn plant(args: &Args, stats: &Arc<Stats>, doors: Option<&Arc<Doors>>) -> Result<Tree, String> {
     if let Some(path) = &args.out {
-        sink::prepare(path)?;
+        sink::prepare(path, args.job.files())?;
     }
     let (pipeline, parts) = pipeline(args, stats);
     let mut root =
