@@ -25,6 +25,17 @@ pub enum DeadReason {
     Shed,
 }
 
+impl DeadReason {
+    /// What the caller gets, where the message was a call.
+    fn failure(self) -> Failure {
+        match self {
+            Self::Stopped => Failure::Stopped,
+            Self::Cleared => Failure::Crashed,
+            Self::Shed => Failure::Shed,
+        }
+    }
+}
+
 /// An accepted message without a call that no incarnation will handle.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -57,6 +68,8 @@ pub(crate) struct Core<M> {
     undertaker: Option<Undertaker<M>>,
     clock: OnceLock<Clock>,
     last_exit: Mutex<Option<Exit>>,
+    /// Earlier exits with errors of the user's, to be dropped where code of the user's may run.
+    old_exits: Mutex<Vec<Exit>>,
     handled: AtomicU64,
     dead: AtomicU64,
 }
@@ -79,6 +92,7 @@ impl<M: Send + 'static> Core<M> {
             undertaker,
             clock: OnceLock::new(),
             last_exit: Mutex::new(None),
+            old_exits: Mutex::new(Vec::new()),
             handled: AtomicU64::new(0),
             dead: AtomicU64::new(0),
         }
@@ -143,7 +157,18 @@ impl<M: Send + 'static> Core<M> {
     }
 
     pub(crate) fn ended(&self, exit: &Exit) {
-        *self.last_exit.lock() = Some(exit.clone());
+        let old = self.last_exit.lock().replace(exit.clone());
+        self.old_exits.lock().extend(old.filter(Exit::holds_an_error));
+    }
+
+    /// Drops what `ended` has put aside. Runs code of the user's; a panic of it is contained.
+    pub(crate) fn shred(&self) {
+        let old = std::mem::take(&mut *self.old_exits.lock());
+        for exit in old {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(exit))) {
+                panic_text(panic);
+            }
+        }
     }
 
     pub(crate) fn handled(&self) -> u64 {
@@ -228,10 +253,18 @@ impl<M: Send + 'static> Core<M> {
     }
 
     /// Takes what is left out of a closed mailbox: calls are settled, casts become dead letters.
+    ///
+    /// Calls first: nobody waits for what the user's code does about a message before his.
     pub(crate) fn drain(&self, reason: DeadReason) {
+        let mut left = Vec::new();
         while let Some(envelope) = self.mailbox.take_closed() {
-            self.bury(envelope, reason);
+            if let Some(call) = &envelope.call {
+                call.settle(reason.failure());
+            }
+            left.push(envelope);
         }
+        left.into_iter().for_each(|envelope| self.bury(envelope, reason));
+        self.shred();
     }
 
     /// Clears an open mailbox between two incarnations.
@@ -245,11 +278,7 @@ impl<M: Send + 'static> Core<M> {
     /// Ends a message that no incarnation will handle. A panic of the user's code in it is
     /// contained: the rest must not be lost with it.
     fn bury(&self, envelope: Envelope<M>, reason: DeadReason) {
-        let failure = match reason {
-            DeadReason::Stopped => Failure::Stopped,
-            DeadReason::Cleared => Failure::Crashed,
-            DeadReason::Shed => Failure::Shed,
-        };
+        let failure = reason.failure();
         let Envelope { message, call } = envelope;
         let buried = catch_unwind(AssertUnwindSafe(|| {
             scope::dropping(failure.clone(), || match call {

@@ -50,6 +50,15 @@ impl Exit {
     pub fn is_calm(&self) -> bool {
         matches!(self, Self::Normal | Self::Shutdown | Self::Ignored)
     }
+
+    /// Whether an error of the user's is inside, whose drop is code of the user's.
+    pub(crate) fn holds_an_error(&self) -> bool {
+        match self {
+            Self::Failed(_) => true,
+            Self::ChildFailed { exit, .. } => exit.holds_an_error(),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Exit {

@@ -154,6 +154,15 @@ impl<M: Send + 'static> Handle<M> {
         message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<T, CallError<M>> {
         let limit = self.inherit(me, limit);
+        self.call_within(me, limit, message)
+    }
+
+    fn call_within<T: Send + 'static>(
+        &self,
+        me: &Arc<Incarnation>,
+        limit: Limit,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<T, CallError<M>> {
         let slot = Arc::new(Slot::new(limit));
         let envelope = Envelope {
             message: message(Reply::new(Arc::clone(&slot))),
@@ -167,6 +176,19 @@ impl<M: Send + 'static> Handle<M> {
         me.node.waits_no_more();
         let answer = answer.map_err(CallError::NotSent)?;
         self.settled(answer)
+    }
+
+    /// A call that waits for as long as it takes, whatever deadline the handler has that makes it:
+    /// for those who are certain of an answer.
+    pub(crate) fn call_patiently<T: Send + 'static>(
+        &self,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<T, CallError<M>> {
+        let forever = Limit::By(Deadline::unbounded());
+        match scope::me() {
+            Some(me) => self.call_within(&me, forever, message),
+            None => self.call_limited(forever, message),
+        }
     }
 
     /// Sends a message without waiting for its answer yet, so that several can be under way.

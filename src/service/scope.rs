@@ -81,10 +81,19 @@ fn settle_dropped(failure: &Failure) {
 /// Runs `work`; replies that it drops are settled with `reason`.
 pub(crate) fn dropping<R>(reason: Failure, work: impl FnOnce() -> R) -> R {
     let before = SCOPE.with(|scope| scope.borrow_mut().reason.replace(reason));
-    let result = work();
-    // Out of the borrow before it is dropped: the reason may hold an error of the user's.
-    let _stated = SCOPE.with(|scope| std::mem::replace(&mut scope.borrow_mut().reason, before));
-    result
+    let _restored = Restore(before);
+    work()
+}
+
+/// Puts the reason back that was stated before, also when what is dropped panics.
+struct Restore(Option<Failure>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        // Out of the borrow before it is dropped: the reason may hold an error of the user's.
+        let _stated = SCOPE.try_with(|scope| std::mem::replace(&mut scope.borrow_mut().reason, before));
+    }
 }
 
 /// What becomes of a reply that is dropped unsent on this thread.

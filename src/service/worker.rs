@@ -47,25 +47,37 @@ pub(crate) type Factory<S> = Arc<dyn Fn() -> Result<S, SharedError> + Send + Syn
 pub(crate) struct Cell<S: Service> {
     pub(crate) core: Arc<Core<S::Msg>>,
     pub(crate) terms: Terms,
-    /// Taken by the only incarnation of a temporary child, so that it goes with it.
+    /// Taken by an incarnation that is certain to be the last, so that it goes with it.
     pub(crate) factory: Mutex<Option<Factory<S>>>,
     pub(crate) registration: Mutex<Option<Registration>>,
-    pub(crate) one_life: bool,
 }
 
 impl<S: Service> Cell<S> {
-    fn factory(&self) -> Option<Factory<S>> {
+    fn factory(&self, is_last: bool) -> Option<Factory<S>> {
         let mut factory = self.factory.lock();
-        if self.one_life { factory.take() } else { factory.clone() }
+        if is_last { factory.take() } else { factory.clone() }
     }
 
-    /// Frees the name, if it had one.
-    pub(crate) fn unregister(&self, registry: &Registry) {
-        let registration = self.registration.lock().take();
-        if let Some(registration) = registration {
+    /// Frees the name, if it had one and if `epoch` is still the newest life: a launch takes the
+    /// name and the next epoch under the same lock.
+    pub(crate) fn unregister(&self, registry: &Registry, epoch: u64) {
+        let mut held = self.registration.lock();
+        if self.core.incarnation().epoch != epoch {
+            return;
+        }
+        if let Some(registration) = held.take() {
             registry.unregister(&registration);
         }
     }
+}
+
+/// What is known of an incarnation before it begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Before {
+    /// The last one ended abnormally.
+    pub(crate) crashed: bool,
+    /// None will follow, whatever the exit.
+    pub(crate) is_last: bool,
 }
 
 /// What a callback said; an error with its kind.
@@ -105,6 +117,8 @@ pub(crate) struct Worker<S: Service> {
     last_was_call: bool,
     /// How many messages one step handles at most.
     burst: u32,
+    /// No other incarnation will follow, whatever the exit.
+    is_last: bool,
 }
 
 impl<S: Service> Worker<S> {
@@ -114,13 +128,14 @@ impl<S: Service> Worker<S> {
         overseer: Arc<dyn Overseer>,
         born: (u64, u64),
         incarnation: Arc<Incarnation>,
-        crashed_before: bool,
+        before: Before,
     ) -> Self {
         let handled = cell.core.handled();
         let cx = Context::new(Arc::clone(&cell.core), Arc::clone(&incarnation), env);
         Self {
             spinner: Spinner::new(cell.terms.wait),
-            clear: crashed_before && cell.terms.keep == Keep::Clear,
+            clear: before.crashed && cell.terms.keep == Keep::Clear,
+            is_last: before.is_last,
             cell,
             incarnation,
             overseer,
@@ -149,6 +164,10 @@ impl<S: Service> Worker<S> {
     // ---- Boot ----------------------------------------------------------------------------
 
     fn boot(&mut self) -> Step {
+        if self.incarnation.is_abandoned() {
+            return self.vanish(); // while it waited for its predecessor
+        }
+        self.core().shred();
         self.core().mailbox.wake.take_seat(self.incarnation.epoch);
         self.enter(Lifecycle::Initializing);
         if self.clear || mutant!(ClearKept) {
@@ -167,7 +186,7 @@ impl<S: Service> Worker<S> {
     }
 
     fn start_service(&mut self) -> Result<Init, SharedError> {
-        let Some(factory) = self.cell.factory() else {
+        let Some(factory) = self.cell.factory(self.is_last) else {
             return Err(Box::<dyn std::error::Error + Send + Sync>::from("its one life is over").into());
         };
         let made = factory()?;
@@ -363,8 +382,10 @@ impl<S: Service> Worker<S> {
         if let Some(after) = idle.after
             && !idle.told
         {
-            let due = *idle.due.get_or_insert_with(|| now.checked_add(after).unwrap_or(now));
-            if now >= due {
+            if idle.due.is_none() {
+                idle.due = now.checked_add(after); // further than the clock reaches: never
+            }
+            if idle.due.is_some_and(|due| now >= due) {
                 idle.told = true;
                 idle.due = None;
                 self.label = Some("idle");

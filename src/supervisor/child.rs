@@ -16,7 +16,7 @@ use crate::service::incarnation::{Incarnation, told};
 use crate::service::machine::{Machine, Overseer};
 use crate::service::service::Service;
 use crate::service::thread::{ExitGuard, Host, Job, Zombies};
-use crate::service::worker::{Cell, Worker};
+use crate::service::worker::{Before, Cell, Worker};
 use crate::sync::{Clock, JoinHandle};
 
 /// What all supervisors of one tree share.
@@ -48,8 +48,7 @@ pub(crate) struct Launch {
     pub(crate) epoch: u64,
     pub(crate) overseer: Arc<dyn Overseer>,
     pub(crate) predecessor: Option<JoinHandle<()>>,
-    /// The last incarnation ended abnormally.
-    pub(crate) crashed_before: bool,
+    pub(crate) before: Before,
 }
 
 /// What kind of child it is.
@@ -92,16 +91,15 @@ pub(crate) struct ServiceChild<S: Service> {
 }
 
 impl<S: Service> ServiceChild<S> {
-    /// Takes the name, unless the child has it from an earlier life.
-    fn register(&self, site: &Site) -> Result<(), Exit> {
+    /// Takes the name, unless the child has it from an earlier life, and begins the next life.
+    fn register(&self, site: &Site) -> Result<Arc<Incarnation>, Exit> {
         let mut registration = self.cell.registration.lock();
-        if !self.registered || registration.is_some() {
-            return Ok(());
+        if self.registered && registration.is_none() {
+            let handle = Arc::new(Handle::new(Arc::clone(&self.cell.core)));
+            let taken = site.registry.register(self.cell.core.name(), handle);
+            *registration = Some(taken.map_err(|error| Exit::NameTaken(error.name))?);
         }
-        let handle = Arc::new(Handle::new(Arc::clone(&self.cell.core)));
-        let taken = site.registry.register(self.cell.core.name(), handle);
-        *registration = Some(taken.map_err(|error| Exit::NameTaken(error.name))?);
-        Ok(())
+        Ok(self.cell.core.be_born(&site.clock))
     }
 }
 
@@ -127,15 +125,14 @@ impl<S: Service> Child for ServiceChild<S> {
     }
 
     fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit> {
-        self.register(site)?;
-        let incarnation = self.cell.core.be_born(&site.clock);
+        let incarnation = self.register(site)?;
         site.entered(path, &incarnation);
         let worker =
             (Arc::clone(&self.cell), site.env(path), Arc::clone(&launch.overseer), Arc::clone(&incarnation));
         let build = move || -> Box<dyn Machine> {
             let (cell, env, overseer, incarnation) = worker;
             let born = (launch.child, launch.epoch);
-            Box::new(Worker::new(cell, env, overseer, born, incarnation, launch.crashed_before))
+            Box::new(Worker::new(cell, env, overseer, born, incarnation, launch.before))
         };
         Ok(job(site, incarnation, launch, self.stack, Box::new(build)))
     }
@@ -149,7 +146,7 @@ impl<S: Service> Child for ServiceChild<S> {
     }
 
     fn retire(&self, site: &Site, path: &Arc<str>, exit: &Exit) -> bool {
-        self.cell.unregister(&site.registry);
+        self.cell.unregister(&site.registry, self.incarnation().epoch);
         retire_core(&self.cell.core, site, path, exit)
     }
 
@@ -227,7 +224,7 @@ fn retire_core<M: Send + 'static>(core: &Core<M>, site: &Site, path: &Arc<str>, 
     if closed {
         site.entered(path, &core.incarnation());
     }
-    closed && core.mailbox.len() > 0
+    core.mailbox.len() > 0 // also where the worker closed it, and is stuck with what it drains
 }
 
 /// The path of a supervisor below another; the root's is its name.

@@ -47,6 +47,10 @@ impl Clerk {
         Self { shared: Arc::new(shared), thread: Mutex::new(None), inline }
     }
 
+    pub(crate) fn name(&self) -> Arc<str> {
+        Arc::from(self.shared.name.as_str())
+    }
+
     /// Hands a chore over. Never blocks. `false` if it was refused, or if there is no thread.
     pub(crate) fn submit(&self, chore: Chore) -> bool {
         if self.inline {
@@ -89,6 +93,9 @@ impl Clerk {
         self.shared.closing.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.shared.wake.wake();
+        if thread.thread().id() == sync::current_thread().id() {
+            return true; // a chore ends the tree: its clerk ends when the chore does
+        }
         let done = self.shared.done.wait(clock, deadline);
         if done {
             drop(thread.join());

@@ -102,6 +102,12 @@ pub enum TerminateChildError {
         /// The name.
         name: Arc<str>,
     },
+    /// A child cannot wait for its own end; it returns [`Next::Stop`](crate::Next::Stop).
+    #[error("child `{name}` cannot wait for its own end")]
+    TerminatingSelf {
+        /// The child.
+        name: Arc<str>,
+    },
     /// The supervisor is stopping, and its children with it, or is gone.
     #[error("the supervisor is stopping or gone")]
     ShuttingDown,

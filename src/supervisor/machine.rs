@@ -19,16 +19,18 @@ use super::plan::{Plan, Request};
 use super::policy::{Action, Answer, ChildState, Epoch, Event, ExitKind, Hung, Key, Outcome, Policy, Ticket};
 use super::reference::{ChildCounts, ChildInfo};
 use super::report::{CrashReport, SupervisionEvent};
+use super::strategy::Restart;
 use crate::service::core::DeadReason;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::incarnation::{Incarnation, told};
 use crate::service::machine::{CrashContext, Ending, Machine, Overseer, Step};
 use crate::service::reply::Reply;
 use crate::service::wait::{Spinner, Wait};
+use crate::service::worker::Before;
 use crate::sync::{self, Clock, JoinHandle};
 
 /// How long a supervisor that has ended waits for what its children left behind.
-const REAPING: Duration = Duration::from_secs(5);
+const REAPING: Duration = Duration::from_secs(1);
 
 /// Whoever asked for something that takes time.
 enum Ask {
@@ -182,8 +184,11 @@ impl Supervision {
             }
             Request::Reaped => self.phase = Phase::Over,
             Request::Start(child, reply) => self.start_child(now, child, reply),
-            Request::Terminate(name, reply) => match self.names.get(&name) {
+            Request::Terminate(name, asker, reply) => match self.names.get(&name) {
                 None => reply.send(Err(TerminateChildError::NotFound { name })),
+                Some(key) if self.is_child(*key, &asker) => {
+                    reply.send(Err(TerminateChildError::TerminatingSelf { name }));
+                }
                 Some(&key) => {
                     let ticket = self.ticket(Ask::Terminate(reply));
                     self.decide(now, Event::Terminate { key, ticket });
@@ -215,12 +220,13 @@ impl Supervision {
             return self.join_leaving();
         };
         kid.live = false;
-        kid.last_exit = Some(ending.exit.clone());
+        let old = kid.last_exit.replace(ending.exit.clone());
         let incarnation = kid.child.incarnation();
         let exit = ExitKind::of(&ending.exit);
         self.decide(now, Event::Exited { key, epoch, exit });
         // Only now: what is said of the old one must not delay the new one.
         self.report_crash(&incarnation, ending);
+        self.shred(old);
         self.join_leaving();
     }
 
@@ -265,7 +271,12 @@ impl Supervision {
             epoch,
             overseer: Arc::new(Inbox { plan: Arc::clone(&self.plan), epoch: self.me.epoch }),
             predecessor: kid.thread.take(),
-            crashed_before: kid.last_exit.as_ref().is_some_and(|exit| !exit.is_calm()),
+            before: Before {
+                crashed: kid.last_exit.as_ref().is_some_and(|exit| !exit.is_calm()),
+                // A static child lives again with a nested supervisor that is restarted.
+                is_last: kid.child.rules().restart == Restart::Temporary
+                    && (self.plan.is_root() || key > self.plan.children.len() as u64),
+            },
         };
         kid.epoch = epoch;
         let job = kid.child.launch(&self.site, &self.path, launch);
@@ -278,10 +289,11 @@ impl Supervision {
             }
             Err(exit) => {
                 kid.live = false;
-                kid.last_exit = Some(exit.clone());
+                let old = kid.last_exit.replace(exit.clone());
                 self.stillborn.push_back((key, epoch, exit.clone()));
                 let incarnation = kid.child.incarnation();
                 self.report_crash(&incarnation, Ending::of(exit, CrashContext::Starting));
+                self.shred(old);
             }
         }
     }
@@ -316,7 +328,7 @@ impl Supervision {
         kid.child.abandon();
         incarnation.set_state(Lifecycle::Restarting);
         kid.live = false;
-        kid.last_exit = Some(match why {
+        let old = kid.last_exit.replace(match why {
             Hung::Init => Exit::InitTimedOut(kid.child.rules().init),
             Hung::Grace => Exit::Killed,
         });
@@ -329,6 +341,7 @@ impl Supervision {
             child: Arc::clone(&incarnation.node.name),
             epoch: incarnation.epoch,
         });
+        self.shred(old);
     }
 
     fn retire(&mut self, key: Key, failed: bool) {
@@ -350,6 +363,14 @@ impl Supervision {
             self.names.remove(&kid.child.name());
             self.leaving.extend(kid.thread);
             self.bury(kid.child);
+            self.shred(kid.last_exit);
+        }
+    }
+
+    /// An error may hold code of the user's: it is not dropped here.
+    fn shred(&self, exit: Option<Exit>) {
+        if let Some(exit) = exit.filter(Exit::holds_an_error) {
+            self.site.janitor.submit(Box::new(move || drop(exit)));
         }
     }
 
@@ -378,6 +399,12 @@ impl Supervision {
         self.tickets += 1;
         self.asks.insert(self.tickets, ask);
         self.tickets
+    }
+
+    /// Whether the incarnation that asks is this child's.
+    fn is_child(&self, key: Key, asker: &Option<Arc<Incarnation>>) -> bool {
+        let kid = self.kids.get(&key);
+        asker.as_ref().zip(kid).is_some_and(|(asker, kid)| Arc::ptr_eq(asker, &kid.child.incarnation()))
     }
 
     fn name_of(&self, key: Key) -> Arc<str> {

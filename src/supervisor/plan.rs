@@ -14,6 +14,7 @@ use super::spec::name_fault;
 use crate::registry::Registry;
 use crate::service::core::{Core, DeadReason};
 use crate::service::exit::Exit;
+use crate::service::incarnation::Incarnation;
 use crate::service::machine::Ending;
 use crate::service::reply::Reply;
 use crate::sync::Clock;
@@ -25,7 +26,8 @@ pub(crate) enum Request {
     Stop(Option<Instant>),
     Reaped,
     Start(Arc<dyn Child>, Reply<Result<(), StartChildError>>),
-    Terminate(Arc<str>, Reply<Result<(), TerminateChildError>>),
+    /// With the incarnation that asks, if one does.
+    Terminate(Arc<str>, Option<Arc<Incarnation>>, Reply<Result<(), TerminateChildError>>),
     Restart(Arc<str>, Reply<Result<(), RestartChildError>>),
     Delete(Arc<str>, Reply<Result<(), DeleteChildError>>),
     Which(Reply<Vec<ChildInfo>>),

@@ -11,10 +11,10 @@ use super::strategy::Restart;
 use super::supervisor::Supervisor;
 use crate::error::CallError;
 use crate::service::core::Core;
-use crate::service::deadline::Deadline;
 use crate::service::exit::{Exit, Lifecycle, Status};
 use crate::service::handle::Handle;
 use crate::service::reply::Reply;
+use crate::service::scope;
 use crate::service::service::Service;
 
 /// What is known of one child.
@@ -59,7 +59,7 @@ pub struct ChildCounts {
 /// restarts, and keeps nothing running.
 ///
 /// A supervisor answers at all times: none of these calls waits for anything but the child that it
-/// names.
+/// names. What is asked for happens, so the deadline of a handler's caller does not cut it short.
 #[derive(Clone)]
 pub struct SupervisorRef {
     pub(super) handle: Handle<Request>,
@@ -118,14 +118,16 @@ impl SupervisorRef {
     ///
     /// # Errors
     ///
-    /// When there is no such child, or the supervisor is gone.
+    /// When there is no such child, when it is the child itself that asks (it returns
+    /// [`Next::Stop`](crate::Next::Stop)), and when the supervisor is gone.
     ///
     /// # Blocking
     ///
     /// Until the child has ended or was abandoned, at most its [`shutdown`](ChildSpec::shutdown)
-    /// grace.
+    /// grace. A service below a nested supervisor that terminates that supervisor waits for its own
+    /// end, until it is abandoned.
     pub fn terminate_child(&self, name: &str) -> Result<(), TerminateChildError> {
-        let answer = self.ask(|reply| Request::Terminate(name.into(), reply));
+        let answer = self.ask(|reply| Request::Terminate(name.into(), scope::me(), reply));
         answer.unwrap_or(Err(TerminateChildError::ShuttingDown))
     }
 
@@ -166,7 +168,7 @@ impl SupervisorRef {
     /// Asks; `None` when the supervisor is gone. No deadline of its own: the answer comes when the
     /// child's has, and a supervisor never blocks.
     fn ask<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Option<T> {
-        match self.handle.call_by(Deadline::unbounded(), request) {
+        match self.handle.call_patiently(request) {
             Ok(answer) => Some(answer),
             Err(CallError::NotSent(error)) => {
                 drop(error);

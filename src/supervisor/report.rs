@@ -233,7 +233,8 @@ impl fmt::Display for ShutdownReport {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Unstopped {
-    /// The path of the supervisor.
+    /// The path of the supervisor; empty for the root itself, and for the two helpers of the tree that
+    /// report events and clear away what is left of children.
     pub supervisor: Arc<str>,
     /// The child, which is also the name of the thread.
     pub child: Arc<str>,

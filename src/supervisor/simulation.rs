@@ -340,7 +340,7 @@ impl World {
         let name: Arc<str> = format!("service-{}", self.chance.below(self.services.len())).into();
         if self.chance.one_in(2) {
             self.terminations
-                .extend(self.supervisors[whom].request(|reply| Request::Terminate(name, reply)).ok());
+                .extend(self.supervisors[whom].request(|reply| Request::Terminate(name, None, reply)).ok());
         } else {
             self.restarts.extend(self.supervisors[whom].request(|reply| Request::Restart(name, reply)).ok());
         }

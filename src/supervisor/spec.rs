@@ -229,7 +229,8 @@ impl<S: Service> ChildSpec<S> {
     fn core(&self) -> &Arc<Core<S::Msg>> {
         self.core.get_or_init(|| {
             let undertaker = self.undertaker.lock().take();
-            let capacity = self.capacity.clamp(1, MAX_CAPACITY);
+            // What is out of range is refused before the start: nothing is reserved for it.
+            let capacity = if is_capacity(self.capacity) { self.capacity } else { 1 };
             Arc::new(Core::new(Arc::clone(&self.name), capacity, self.overflow, undertaker))
         })
     }
@@ -246,7 +247,7 @@ impl<S: Service> ChildSpec<S> {
         if let Some(fault) = name_fault(&self.name) {
             return Some(fault);
         }
-        if !(1..=MAX_CAPACITY).contains(&self.capacity) {
+        if !is_capacity(self.capacity) {
             return Some(format!("its capacity is 1 to {MAX_CAPACITY}, not {}", self.capacity));
         }
         if self.rules.significant && self.rules.restart == Restart::Permanent {
@@ -278,7 +279,6 @@ impl<S: Service> ChildSpec<S> {
                 terms,
                 factory: Mutex::new(Some(Arc::clone(&self.factory))),
                 registration: Mutex::new(None),
-                one_life: self.rules.restart == Restart::Temporary,
             }),
         }
     }
@@ -288,6 +288,10 @@ impl<S: Service> ChildSpec<S> {
 pub(super) fn name_fault(name: &str) -> Option<String> {
     let wrong = name.is_empty() || name.contains(['/', '\0']);
     wrong.then(|| format!("a name is not empty and holds no `/` and no NUL, not {name:?}"))
+}
+
+fn is_capacity(messages: usize) -> bool {
+    (1..=MAX_CAPACITY).contains(&messages)
 }
 
 impl ExitKind {

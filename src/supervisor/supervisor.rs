@@ -11,7 +11,7 @@ use super::plan::{Identity, Plan, Rooted};
 use super::policy::{ChildRules, Rules};
 use super::reference::SupervisorRef;
 use super::report::SupervisionEvent;
-use super::spec::{ChildSpec, DEFAULT_GRACE};
+use super::spec::ChildSpec;
 use super::strategy::{AutoShutdown, Restart, Strategy};
 use super::tree::Tree;
 use crate::registry::Registry;
@@ -22,7 +22,7 @@ use crate::sync::Clock;
 
 /// How many restarts are allowed if nothing is said, as in OTP: 1 in 5 s.
 const DEFAULT_INTENSITY: (u32, Duration) = (1, Duration::from_secs(5));
-/// How many requests a supervisor's inbox holds.
+/// How many requests a supervisor's inbox holds. Who finds it full waits: it is drained at all times.
 const INBOX: usize = 256;
 
 /// Describes a supervisor: who is started, in which order, and what happens when one ends.
@@ -67,7 +67,7 @@ impl Supervisor {
     /// A supervisor without children, one_for_one, one restart in 5 s.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         let (max_restarts, period) = DEFAULT_INTENSITY;
-        let core = Core::new(name.into(), INBOX, Overflow::default(), None);
+        let core = Core::new(name.into(), INBOX, Overflow::Block(Duration::MAX), None);
         Self {
             core: Identity(Arc::new(core)),
             rules: Rules { max_restarts, period, ..Rules::default() },
@@ -195,11 +195,10 @@ impl Supervisor {
     }
 
     pub(super) fn into_plan(self) -> Plan {
-        let inits = self.children.iter().map(|child| child.rules().init);
-        let starts = inits.fold(DEFAULT_GRACE, Duration::saturating_add);
         let as_child = ChildRules {
             restart: self.restart,
-            init: starts,
+            // It bounds itself: each of its children has a limit, and it never blocks.
+            init: Duration::MAX,
             grace: None,
             backoff: self.backoff,
             significant: false,

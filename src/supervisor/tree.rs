@@ -11,10 +11,11 @@ use super::plan::{Plan, Request};
 use super::report::{Reporter, ShutdownReport, Unstopped};
 use crate::registry::Registry;
 use crate::service::deadline::Deadline;
-use crate::service::exit::Exit;
+use crate::service::exit::{Exit, Lifecycle};
 use crate::service::machine::{Ending, Overseer};
 use crate::service::thread::{Host, Zombie, Zombies};
 use crate::service::wait::Gate;
+use crate::service::worker::Before;
 use crate::sync::{JoinHandle, Mutex};
 
 /// How much longer than its deadline the end of a tree is waited for: it abandons who is left and
@@ -88,7 +89,13 @@ impl Tree {
         let watch = Arc::new(Watch { ended: Mutex::new(Some(ended)), ..Watch::default() });
         let child = SupervisorChild { plan: Arc::new(plan) };
         let overseer = Arc::clone(&watch) as Arc<dyn Overseer>;
-        let launch = Launch { child: 0, epoch: 1, overseer, predecessor: None, crashed_before: false };
+        let launch = Launch {
+            child: 0,
+            epoch: 1,
+            overseer,
+            predecessor: None,
+            before: Before { crashed: false, is_last: false },
+        };
         let job = child.launch(&site, &Arc::from(""), launch);
         let job = job.map_err(|_| StartError::Stopped { supervisor: Arc::clone(&supervisor) })?;
         let thread = site.host.spawn(job).map_err(|source| StartError::NotSpawned { supervisor, source })?;
@@ -137,17 +144,26 @@ impl Tree {
         if over && let Some(thread) = thread {
             drop(thread.join());
         }
-        self.site.janitor.finish(&self.site.clock, latest);
-        self.site.reporter.clerk().finish(&self.site.clock, latest);
-        let report = self.report_since(began);
+        let mut stuck = Vec::new();
+        if !over {
+            stuck.push((self.plan().name(), self.child.incarnation().state()));
+        }
+        for clerk in [&*self.site.janitor, self.site.reporter.clerk()] {
+            if !clerk.finish(&self.site.clock, latest) {
+                stuck.push((clerk.name(), Lifecycle::Processing));
+            }
+        }
+        let report = self.report_since(began, stuck);
         self.report.lock().get_or_insert(report).clone()
     }
 
-    fn report_since(&self, began: Instant) -> ShutdownReport {
+    fn report_since(&self, began: Instant, stuck: Vec<(Arc<str>, Lifecycle)>) -> ShutdownReport {
+        let of_the_tree = |(child, state)| Unstopped { supervisor: "".into(), child, epoch: 0, state };
+        let zombies = self.site.zombies.list().into_iter().map(unstopped);
         ShutdownReport {
             exit: self.watch.exit.lock().clone().unwrap_or(Exit::Killed),
             took: self.site.clock.now().saturating_duration_since(began),
-            unstopped: self.site.zombies.list().into_iter().map(unstopped).collect(),
+            unstopped: zombies.chain(stuck.into_iter().map(of_the_tree)).collect(),
             events_dropped: self.site.reporter.clerk().refused(),
         }
     }

@@ -42,6 +42,9 @@ impl<S: Service> Worker<S> {
         self.enter(Lifecycle::Cleanup);
         let exit = self.ending.as_ref().map_or(Exit::Killed, |ending| ending.exit.clone());
         self.drop_state(if exit.is_calm() { Failure::Stopped } else { Failure::Crashed });
+        if self.incarnation.is_abandoned() {
+            return self.vanish(); // while its state was dropped
+        }
         self.report_handled();
         if self.is_for_good(&exit) {
             self.close_child(&exit);
@@ -67,7 +70,7 @@ impl<S: Service> Worker<S> {
     }
 
     pub(super) fn close_child(&mut self, exit: &Exit) {
-        self.cell.unregister(&self.cx.env.registry);
+        self.cell.unregister(&self.cx.env.registry, self.incarnation.epoch);
         if self.core().close_life(&self.incarnation, exit) {
             self.core().drain(DeadReason::Stopped);
             self.cx.env.observer.entered(&self.incarnation);

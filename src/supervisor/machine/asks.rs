@@ -31,10 +31,11 @@ impl Supervision {
             Some(Ask::Begin) => self.began(answer),
             Some(Ask::Start(key, reply)) => {
                 let outcome = self.start_outcome(key, answer);
+                // Answered first: if nobody waits any more, what is dropped here is not the last of it.
+                reply.send(outcome);
                 if self.policy.state(key).is_none() {
                     self.forget(key);
                 }
-                reply.send(outcome);
             }
             Some(Ask::Restart(key, reply)) => reply.send(self.restart_outcome(key, answer)),
             Some(Ask::Terminate(reply)) => reply.send(match answer {

@@ -12,7 +12,7 @@ impl Supervision {
             }
         };
         if self.ends_for_good() {
-            self.plan.core.close(&exit);
+            self.plan.core.close_life(&self.me, &exit);
             self.site.entered(&self.parent, &self.me);
         } else {
             self.plan.core.ended(&exit);
@@ -26,16 +26,18 @@ impl Supervision {
     /// requests that nobody will answer.
     pub(super) fn reap(&mut self) {
         let kids = std::mem::take(&mut self.kids);
-        let (mut threads, children): (Vec<_>, Vec<_>) =
-            kids.into_values().map(|kid| (kid.thread, kid.child)).unzip();
-        self.leaving.extend(threads.drain(..).flatten());
+        let mut left = Vec::new();
+        for kid in kids.into_values() {
+            self.leaving.extend(kid.thread);
+            left.push((kid.child, kid.last_exit));
+        }
         self.join_leaving();
         let leaving = std::mem::take(&mut self.leaving);
         let (plan, epoch) = (Arc::clone(&self.plan), self.me.epoch);
         self.phase = Phase::Reaping(self.site.clock.now() + REAPING);
         let reaped = self.site.janitor.submit(Box::new(move || {
             leaving.into_iter().for_each(|thread| drop(thread.join()));
-            drop(children);
+            drop(left);
             plan.core.drain(DeadReason::Stopped);
             send_urgent(&plan.core, epoch, Request::Reaped);
         }));
