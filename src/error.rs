@@ -122,8 +122,9 @@ impl<M> fmt::Debug for CastError<M> {
 
 /// Why a call got no answer.
 ///
-/// `NotSent` hands the message back: the service never saw it. After any other error the service
-/// may have acted on the message, or may still do so.
+/// `NotSent` hands the message back, and so do `CallingSelf` and `Cycle` when they hold one: the
+/// service never saw it. After `Shed` it never saw it either, and the message is gone. After any
+/// other error the service may have acted on it, or may still do so.
 #[derive(thiserror::Error)]
 pub enum CallError<M> {
     /// The message did not reach the mailbox.
@@ -135,13 +136,14 @@ pub enum CallError<M> {
         /// The recipient.
         name: Arc<str>,
     },
-    /// The service crashed while it held the message, or was abandoned with it.
+    /// The service crashed while it held the message or its reply, was abandoned with it, or had its
+    /// mailbox cleared after a crash.
     #[error("`{name}` crashed before it answered")]
     Crashed {
         /// The recipient.
         name: Arc<str>,
     },
-    /// The service stopped with the message in its mailbox.
+    /// The service stopped for good with the message in its mailbox, or with its reply unsent.
     #[error("`{name}` stopped before it answered")]
     Stopped {
         /// The recipient.
@@ -201,6 +203,14 @@ impl<M> CallError<M> {
 impl<M> fmt::Debug for CallError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CallError({self})")
+    }
+}
+
+/// Logs an error from where nothing may unwind: a logger may panic, on a closed pipe for one.
+pub(crate) fn complain(text: std::fmt::Arguments<'_>) {
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| log::error!("{text}")));
+    if let Err(panic) = told {
+        panic_text(panic);
     }
 }
 

@@ -79,7 +79,7 @@ impl<'a> Summary<'a> {
             (&stats.unread, "files were not read to their end"),
         ];
         let mut wrong = told(&said);
-        if !report.is_clean() {
+        if !report.is_clean() || !report.exit.is_calm() {
             wrong.push(report.to_string());
         }
         if stats.received.get() != stats.parsed.get() + stats.malformed.get() + self.lost {

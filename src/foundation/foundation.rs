@@ -78,7 +78,8 @@ impl Stopper {
         Self(Arc::default())
     }
 
-    /// Asks for the end. Returns at once; [`Foundation::wait`] does the rest.
+    /// Asks for the end, and returns at once. Nothing stops until somebody is in
+    /// [`Foundation::wait`], which does the rest.
     pub fn stop(&self) {
         self.stop_because("it was asked to");
     }
@@ -101,6 +102,7 @@ pub struct FoundationBuilder {
     root: Supervisor,
     clock: Clock,
     timeout: Duration,
+    #[cfg(feature = "signals")]
     on_signals: bool,
 }
 
@@ -111,6 +113,7 @@ impl Foundation {
             root: Supervisor::new(name),
             clock: Clock::system(),
             timeout: DEFAULT_SHUTDOWN,
+            #[cfg(feature = "signals")]
             on_signals: false,
         }
     }

@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT ask for the end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -10,7 +10,7 @@ use signal_hook::low_level::{emulate_default_handler, signal_name};
 use super::foundation::Stopper;
 use crate::service::exit::Exit;
 use crate::supervisor::errors::StartError;
-use crate::sync::{self, Clock, JoinHandle};
+use crate::sync::{self, Clock, JoinHandle, Mutex, Ordering, SignalFlag};
 
 /// How long after the first a signal may be the same one.
 const ECHO: Duration = Duration::from_millis(500);
@@ -20,6 +20,7 @@ const ECHO: Duration = Duration::from_millis(500);
 pub(crate) struct Signals {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
+    _listeners: Listeners,
 }
 
 impl Signals {
@@ -29,6 +30,7 @@ impl Signals {
             child: "signals".into(),
             source: Exit::NotSpawned(Arc::new(error)),
         };
+        let listeners = Listeners::one_more().map_err(refused)?;
         let mut signals = Listening::new([SIGTERM, SIGINT]).map_err(refused)?;
         let handle = signals.handle();
         let stopper = stopper.clone();
@@ -39,7 +41,7 @@ impl Signals {
             }
         };
         let thread = sync::spawn("signals".into(), None, hear).map_err(refused)?;
-        Ok(Self { handle, thread: Some(thread) })
+        Ok(Self { handle, thread: Some(thread), _listeners: listeners })
     }
 }
 
@@ -60,6 +62,40 @@ impl Drop for Signals {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
+        }
+    }
+}
+
+/// One of those who listen. While there are none, the signals do what they did before: they end the
+/// process. A handler cannot be taken back, only be told to do so.
+#[derive(Debug)]
+struct Listeners;
+
+/// How many listen, and what the handlers look at.
+static LISTENERS: OnceLock<Mutex<(usize, Arc<SignalFlag>)>> = OnceLock::new();
+
+impl Listeners {
+    fn one_more() -> std::io::Result<Self> {
+        let mut listeners = LISTENERS.get_or_init(|| Mutex::new((0, Arc::default()))).lock();
+        let (count, nobody) = &mut *listeners;
+        nobody.store(false, Ordering::SeqCst);
+        // Nobody else holds it before the first time.
+        if Arc::strong_count(nobody) == 1 {
+            for signal in [SIGTERM, SIGINT] {
+                signal_hook::flag::register_conditional_default(signal, Arc::clone(nobody))?;
+            }
+        }
+        *count += 1;
+        Ok(Self)
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        if let Some(listeners) = LISTENERS.get() {
+            let (count, nobody) = &mut *listeners.lock();
+            *count -= 1;
+            nobody.store(*count == 0, Ordering::SeqCst);
         }
     }
 }

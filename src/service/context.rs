@@ -94,7 +94,8 @@ impl<S: Service> Context<S> {
         self.incarnation.told() & (told::STOP | told::ABANDONED) != 0
     }
 
-    /// By when the caller of the current message wants its answer; unbounded for a cast.
+    /// By when the caller of the current message wants its answer; unbounded for a cast, 5 s after it
+    /// was handled first for a [`request`](Handle::request) without a deadline.
     /// Nested calls inherit it without being told.
     pub fn deadline(&self) -> Deadline {
         let inherited = self.incarnation.inherited_deadline(self.now());

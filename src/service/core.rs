@@ -10,7 +10,7 @@ use super::mailbox::{Envelope, Mailbox, NotSent, Overflow, Sent};
 use super::monitor::{Down, Watchers};
 use super::reply::Failure;
 use super::scope;
-use crate::error::{CastError, panic_text};
+use crate::error::{CastError, complain, panic_text};
 use crate::sync::{AtomicU64, Clock, Mutex, Ordering, Snapshot, mutant};
 
 /// Why a message became a dead letter.
@@ -291,7 +291,7 @@ impl<M: Send + 'static> Core<M> {
         }));
         if let Err(panic) = buried {
             let text = panic_text(panic);
-            log::error!(child = &*self.node.name; "a dead letter panicked: {text}");
+            complain(format_args!("a dead letter of `{}` panicked: {text}", self.node.name));
         }
     }
 

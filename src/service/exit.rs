@@ -96,6 +96,8 @@ impl std::error::Error for Exit {
 ///     ^                                                                   |   \-> Failed
 ///     \------------------------------ Restarting <------------------------/
 /// ```
+///
+/// After a panic, and after a start that failed, `Terminating` is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Lifecycle {

@@ -97,7 +97,9 @@ impl<M: Send + 'static> Handle<M> {
     /// # Blocking
     ///
     /// Until the service answers, crashes or stops, or the time is over. Inside a handler the
-    /// deadline of that handler's caller applies too.
+    /// deadline of that handler's caller applies too. A full mailbox with
+    /// [`Overflow::Block`](crate::Overflow::Block) is waited for at most as long as that says, 1 s
+    /// by default, however long the call may take.
     #[inline]
     pub fn call<T: Send + 'static>(&self, message: impl FnOnce(Reply<T>) -> M) -> Result<T, CallError<M>> {
         self.call_limited(Limit::In(DEFAULT_TIMEOUT), message)
@@ -168,12 +170,12 @@ impl<M: Send + 'static> Handle<M> {
             message: message(Reply::new(Arc::clone(&slot))),
             call: Some(Arc::clone(slot.ticket())),
         };
-        if let Err(names) = me.node.wait_for(&self.core.node, Arc::clone(slot.ticket())) {
+        if let Err(names) = me.wait_for(&self.core.node, slot.ticket()) {
             return Err(self.closed_cycle(names, Some(envelope.message)));
         }
         let sent = self.core.send(envelope, limit);
         let answer = sent.map(|()| slot.wait(self.core.clock(), limit));
-        me.node.waits_no_more();
+        me.node.waits_no_more_for(slot.ticket());
         let answer = answer.map_err(CallError::NotSent)?;
         self.settled(answer)
     }
@@ -213,7 +215,28 @@ impl<M: Send + 'static> Handle<M> {
         &self,
         message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<Pending<T, M>, CastError<M>> {
-        let limit = Limit::In(DEFAULT_TIMEOUT);
+        self.request_limited(Limit::In(DEFAULT_TIMEOUT), message)
+    }
+
+    /// As [`request`](Self::request), for an answer that is wanted by a moment: what the service
+    /// does for it inherits that, and a full mailbox is not waited for beyond it.
+    ///
+    /// # Errors
+    ///
+    /// As [`cast`](Self::cast).
+    pub fn request_by<T: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<Pending<T, M>, CastError<M>> {
+        self.request_limited(Limit::By(deadline), message)
+    }
+
+    fn request_limited<T: Send + 'static>(
+        &self,
+        limit: Limit,
+        message: impl FnOnce(Reply<T>) -> M,
+    ) -> Result<Pending<T, M>, CastError<M>> {
         let slot = Arc::new(Slot::new(limit));
         self.post(&slot, limit, message)?;
         Ok(Pending { slot, handle: self.clone() })

@@ -68,17 +68,26 @@ impl Node {
         match self.cycle_through(to) {
             // Answered by now, it waits for nobody: its callee may well ask back.
             Some(names) if call.is_in_flight() || mutant!(CountAnswered) => {
-                self.waits_no_more();
+                self.waits_no_more_for(&call);
                 Err(names)
             }
             _ => Ok(()),
         }
     }
 
-    /// The call is over.
-    pub(crate) fn waits_no_more(&self) {
+    /// The call is over. The edge of another call, by an incarnation that came after, stays.
+    pub(crate) fn waits_no_more_for(&self, call: &Arc<Ticket>) {
+        let mut edge = self.waits_for.lock();
+        let is_mine = edge.as_ref().is_some_and(|edge| Arc::ptr_eq(&edge.call, call));
+        let over = if is_mine { edge.take() } else { None };
+        drop(edge);
+        drop(over); // after the lock
+    }
+
+    /// Whoever waited here was abandoned.
+    fn waits_no_more(&self) {
         let edge = self.waits_for.lock().take();
-        drop(edge); // after the lock: the call may hold an answer of the user's
+        drop(edge); // after the lock
     }
 
     fn cycle_through(self: &Arc<Self>, first: &Arc<Node>) -> Option<Vec<Arc<str>>> {
@@ -150,6 +159,15 @@ impl Incarnation {
         if let Some(call) = current {
             call.settle(Failure::Crashed);
         }
+        self.node.waits_no_more();
+    }
+
+    /// As [`Node::wait_for`]. One that was abandoned does not stand for its child any more.
+    pub(crate) fn wait_for(&self, to: &Arc<Node>, call: &Arc<Ticket>) -> Result<(), Vec<Arc<str>>> {
+        if self.is_abandoned() {
+            return Ok(());
+        }
+        self.node.wait_for(to, Arc::clone(call))
     }
 
     /// A call comes into its handler. An incarnation that was abandoned in this very moment

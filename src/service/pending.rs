@@ -54,11 +54,10 @@ impl<T: Send + 'static, M: Send + 'static> Pending<T, M> {
             return handle.settled(answer);
         };
         let limit = handle.inherit(&me, limit);
-        me.node
-            .wait_for(&handle.core().node, Arc::clone(self.slot.ticket()))
+        me.wait_for(&handle.core().node, self.slot.ticket())
             .map_err(|names| handle.closed_cycle(names, None))?;
         let answer = self.slot.wait(clock, limit);
-        me.node.waits_no_more();
+        me.node.waits_no_more_for(self.slot.ticket());
         handle.settled(answer)
     }
 }
@@ -88,8 +87,8 @@ pub struct FanOut<T, M> {
 ///
 /// # Blocking
 ///
-/// Until the last has answered or failed, or the deadline has come; and while sending, on each
-/// full mailbox as [`Handle::cast`] does.
+/// Until the last has answered or failed, or the deadline has come, also while sending to a full
+/// mailbox.
 ///
 /// # Example
 ///
@@ -109,7 +108,7 @@ pub fn fan_out<T: Send + 'static, M: Send + 'static>(
     message: impl Fn(Reply<T>) -> M,
 ) -> FanOut<T, M> {
     let requests: Vec<_> =
-        handles.iter().map(|handle| (handle.core().name(), handle.request(&message))).collect();
+        handles.iter().map(|handle| (handle.core().name(), handle.request_by(deadline, &message))).collect();
     let mut out = FanOut { answers: Vec::new(), failures: Vec::new() };
     for (name, request) in requests {
         match request.map_err(CallError::NotSent).and_then(|pending| pending.wait_by(deadline)) {

@@ -107,7 +107,7 @@ impl Zombies {
         self.0.lock().push(Zombie { supervisor, incarnation, state });
     }
 
-    fn remove(&self, incarnation: &Arc<Incarnation>) {
+    pub(crate) fn remove(&self, incarnation: &Arc<Incarnation>) {
         if incarnation.is_abandoned() {
             self.0.lock().retain(|zombie| !Arc::ptr_eq(&zombie.incarnation, incarnation));
         }

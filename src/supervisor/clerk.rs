@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::panic_text;
+use crate::error::{complain, panic_text};
 use crate::service::wait::{Gate, WakeCell};
 use crate::sync::{self, AtomicBool, AtomicU64, Clock, JoinHandle, Mutex, Ordering, fence};
 
@@ -87,10 +87,11 @@ impl Clerk {
     /// Ends the clerk when the chores so far are done. `false` if the deadline came first; then
     /// its thread is left to itself.
     pub(crate) fn finish(&self, clock: &Clock, deadline: Option<Instant>) -> bool {
+        self.shared.closing.store(true, Ordering::SeqCst);
         let Some(thread) = self.thread.lock().take() else {
+            self.shared.do_all(); // it never got a thread
             return true;
         };
-        self.shared.closing.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.shared.wake.wake();
         if thread.thread().id() == sync::current_thread().id() {
@@ -105,6 +106,12 @@ impl Clerk {
 }
 
 impl Shared {
+    fn do_all(&self) {
+        while let Some(chore) = { self.chores.lock().pop_front() } {
+            do_chore(chore);
+        }
+    }
+
     fn work(&self) {
         loop {
             let chore = self.chores.lock().pop_front();
@@ -131,7 +138,7 @@ impl Shared {
 fn do_chore(chore: Chore) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(chore)) {
         let text = panic_text(panic);
-        log::error!("an event hook, or the drop of something a child left behind, panicked: {text}");
+        complain(format_args!("an event hook, or the drop of what a child left behind, panicked: {text}"));
     }
 }
 

@@ -109,8 +109,11 @@ pub enum TerminateChildError {
         name: Arc<str>,
     },
     /// The supervisor is stopping, and its children with it, or is gone.
-    #[error("the supervisor is stopping or gone")]
-    ShuttingDown,
+    #[error("child `{name}` was not terminated: its supervisor is stopping or gone")]
+    ShuttingDown {
+        /// The child.
+        name: Arc<str>,
+    },
 }
 
 /// Why a child was not restarted.
@@ -162,12 +165,21 @@ pub enum DeleteChildError {
         name: Arc<str>,
     },
     /// It is running: terminate it first.
-    #[error("the child is running")]
-    Running,
+    #[error("child `{name}` is running")]
+    Running {
+        /// The child.
+        name: Arc<str>,
+    },
     /// It is about to be restarted: terminate it first.
-    #[error("the child is about to be restarted")]
-    Restarting,
+    #[error("child `{name}` is about to be restarted")]
+    Restarting {
+        /// The child.
+        name: Arc<str>,
+    },
     /// The supervisor is stopping or gone.
-    #[error("the supervisor is stopping or gone")]
-    ShuttingDown,
+    #[error("child `{name}` was not deleted: its supervisor is stopping or gone")]
+    ShuttingDown {
+        /// The child.
+        name: Arc<str>,
+    },
 }

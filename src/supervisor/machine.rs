@@ -9,7 +9,7 @@ mod asks;
 mod end;
 mod reports;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,9 +36,9 @@ const REAPING: Duration = Duration::from_secs(1);
 enum Ask {
     Begin,
     Start(Key, Reply<Result<(), StartChildError>>),
-    Terminate(Reply<Result<(), TerminateChildError>>),
+    Terminate(Key, Reply<Result<(), TerminateChildError>>),
     Restart(Key, Reply<Result<(), RestartChildError>>),
-    Delete(Reply<Result<(), DeleteChildError>>),
+    Delete(Key, Reply<Result<(), DeleteChildError>>),
 }
 
 /// One child, beside what the policy knows of it.
@@ -49,6 +49,12 @@ struct Kid {
     thread: Option<JoinHandle<()>>,
     last_exit: Option<Exit>,
     restarts: u64,
+}
+
+/// An incarnation that was given up and may come back.
+struct Abandoned {
+    incarnation: Arc<Incarnation>,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,12 +80,10 @@ pub(crate) struct Supervision {
     kids: BTreeMap<Key, Kid>,
     names: HashMap<Arc<str>, Key>,
     asks: HashMap<Ticket, Ask>,
-    /// Launches that failed before there was a thread.
-    stillborn: VecDeque<(Key, Epoch, Exit)>,
     /// Threads that have told their end and are about to finish.
     leaving: Vec<JoinHandle<()>>,
     /// Threads that were abandoned.
-    abandoned: HashMap<(Key, Epoch), JoinHandle<()>>,
+    abandoned: HashMap<(Key, Epoch), Abandoned>,
     keys: Key,
     tickets: Ticket,
     asked_to_stop: bool,
@@ -123,7 +127,6 @@ impl Supervision {
             kids: BTreeMap::new(),
             names: HashMap::new(),
             asks: HashMap::new(),
-            stillborn: VecDeque::new(),
             leaving: Vec::new(),
             abandoned: HashMap::new(),
             keys: 0,
@@ -150,14 +153,17 @@ impl Supervision {
     }
 
     fn serve(&mut self, now: Instant) -> Step {
-        if let Some(urgent) = self.plan.core.mailbox.pop_urgent() {
-            if urgent.epoch == self.me.epoch {
-                self.hear(now, (urgent.message)());
-            }
-            return Step::Again;
+        // One of each: neither lane starves the other.
+        let urgent = self.plan.core.mailbox.pop_urgent();
+        let asked = self.plan.core.mailbox.take();
+        let heard = urgent.is_some() || asked.is_some();
+        if let Some(urgent) = urgent.filter(|urgent| urgent.epoch == self.me.epoch) {
+            self.hear(now, (urgent.message)());
         }
-        if let Some(envelope) = self.plan.core.mailbox.take() {
+        if let Some(envelope) = asked {
             self.hear(now, envelope.message);
+        }
+        if heard {
             return Step::Again;
         }
         let due = match self.phase {
@@ -178,6 +184,7 @@ impl Supervision {
         match request {
             Request::Ready(key, epoch) => self.decide(now, Event::Ready { key, epoch }),
             Request::Over(key, epoch, ending) => self.over(now, key, epoch, ending),
+            Request::Stillborn(key, epoch, exit) => self.decide(now, Event::Exited { key, epoch, exit }),
             Request::Stop(deadline) => {
                 self.asked_to_stop = true;
                 self.decide(now, Event::Stop { deadline, ticket: None });
@@ -190,7 +197,7 @@ impl Supervision {
                     reply.send(Err(TerminateChildError::TerminatingSelf { name }));
                 }
                 Some(&key) => {
-                    let ticket = self.ticket(Ask::Terminate(reply));
+                    let ticket = self.ticket(Ask::Terminate(key, reply));
                     self.decide(now, Event::Terminate { key, ticket });
                 }
             },
@@ -204,7 +211,7 @@ impl Supervision {
             Request::Delete(name, reply) => match self.names.get(&name) {
                 None => reply.send(Err(DeleteChildError::NotFound { name })),
                 Some(&key) => {
-                    let ticket = self.ticket(Ask::Delete(reply));
+                    let ticket = self.ticket(Ask::Delete(key, reply));
                     self.decide(now, Event::Delete { key, ticket });
                 }
             },
@@ -216,7 +223,10 @@ impl Supervision {
     fn over(&mut self, now: Instant, key: Key, epoch: Epoch, ending: Ending) {
         let Some(kid) = self.kids.get_mut(&key).filter(|kid| kid.live && kid.epoch == epoch) else {
             // One that was abandoned has come back after all.
-            self.leaving.extend(self.abandoned.remove(&(key, epoch)));
+            if let Some(Abandoned { incarnation, thread }) = self.abandoned.remove(&(key, epoch)) {
+                self.site.zombies.remove(&incarnation);
+                self.leaving.extend(thread);
+            }
             return self.join_leaving();
         };
         kid.live = false;
@@ -236,11 +246,6 @@ impl Supervision {
         let mut actions = Vec::new();
         self.policy.step(now, event, &mut actions);
         self.perform(actions);
-        while let Some((key, epoch, exit)) = self.stillborn.pop_front() {
-            let mut actions = Vec::new();
-            self.policy.step(now, Event::Exited { key, epoch, exit: ExitKind::of(&exit) }, &mut actions);
-            self.perform(actions);
-        }
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
@@ -290,7 +295,9 @@ impl Supervision {
             Err(exit) => {
                 kid.live = false;
                 let old = kid.last_exit.replace(exit.clone());
-                self.stillborn.push_back((key, epoch, exit.clone()));
+                // By the urgent lane, so that a launch that fails again and again silences nobody.
+                let stillborn = Request::Stillborn(key, epoch, ExitKind::of(&exit));
+                send_urgent(&self.plan.core, self.me.epoch, stillborn);
                 let incarnation = kid.child.incarnation();
                 self.report_crash(&incarnation, Ending::of(exit, CrashContext::Starting));
                 self.shred(old);
@@ -332,9 +339,8 @@ impl Supervision {
             Hung::Init => Exit::InitTimedOut(kid.child.rules().init),
             Hung::Grace => Exit::Killed,
         });
-        if let Some(thread) = kid.thread.take() {
-            self.abandoned.insert((key, epoch), thread);
-        }
+        let abandoned = Abandoned { incarnation: Arc::clone(&incarnation), thread: kid.thread.take() };
+        self.abandoned.insert((key, epoch), abandoned);
         let (supervisor, reporter) = (Arc::clone(&self.path), &self.site.reporter);
         reporter.report(log::Level::Error, || SupervisionEvent::Abandoned {
             supervisor,

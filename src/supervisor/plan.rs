@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::child::Child;
 use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
-use super::policy::{ChildRules, Rules};
+use super::policy::{ChildRules, ExitKind, Rules};
 use super::reference::{ChildCounts, ChildInfo};
 use super::report::Hook;
 use super::spec::name_fault;
@@ -19,10 +19,12 @@ use crate::service::machine::Ending;
 use crate::service::reply::Reply;
 use crate::sync::Clock;
 
-/// What a supervisor is told. The first four by children and parents, in the urgent lane.
+/// What a supervisor is told. The first five by children and parents, in the urgent lane.
 pub(crate) enum Request {
     Ready(u64, u64),
     Over(u64, u64, Ending),
+    /// There was no thread for it.
+    Stillborn(u64, u64, ExitKind),
     Stop(Option<Instant>),
     Reaped,
     Start(Arc<dyn Child>, Reply<Result<(), StartChildError>>),
@@ -74,6 +76,13 @@ pub(crate) struct Rooted {
     pub(crate) deny_abort: bool,
 }
 
+impl Rooted {
+    fn is_set(&self) -> bool {
+        let Self { hook, clock, registry, shutdown, deny_abort } = self;
+        hook.is_some() || clock.is_some() || registry.is_some() || shutdown.is_some() || *deny_abort
+    }
+}
+
 impl Plan {
     pub(crate) fn is_root(&self) -> bool {
         self.root.get().is_some()
@@ -96,8 +105,10 @@ impl Plan {
             return Some("the period of its intensity is longer than 0".into());
         }
         let rooted = &self.rooted;
-        if !as_root && (rooted.hook.is_some() || rooted.clock.is_some() || rooted.registry.is_some()) {
-            return Some("hook, clock and registry are the root's".into());
+        if !as_root && rooted.is_set() {
+            return Some(
+                "hook, clock, registry, shutdown_timeout and deny_abort are the root's to say".into(),
+            );
         }
         let mut names = HashSet::new();
         self.children.iter().find_map(|child| {

@@ -59,7 +59,8 @@ pub struct ChildCounts {
 /// restarts, and keeps nothing running.
 ///
 /// A supervisor answers at all times: none of these calls waits for anything but the child that it
-/// names. What is asked for happens, so the deadline of a handler's caller does not cut it short.
+/// names, or, below another supervisor, for its own restart. One that was not started yet refuses.
+/// What is asked for happens, so the deadline of a handler's caller does not cut it short.
 #[derive(Clone)]
 pub struct SupervisorRef {
     pub(super) handle: Handle<Request>,
@@ -128,7 +129,7 @@ impl SupervisorRef {
     /// end, until it is abandoned.
     pub fn terminate_child(&self, name: &str) -> Result<(), TerminateChildError> {
         let answer = self.ask(|reply| Request::Terminate(name.into(), scope::me(), reply));
-        answer.unwrap_or(Err(TerminateChildError::ShuttingDown))
+        answer.unwrap_or_else(|| Err(TerminateChildError::ShuttingDown { name: name.into() }))
     }
 
     /// Starts a child that is stopped. Handles to it are valid again.
@@ -152,7 +153,7 @@ impl SupervisorRef {
     /// When it is not stopped, or does not exist.
     pub fn delete_child(&self, name: &str) -> Result<(), DeleteChildError> {
         let answer = self.ask(|reply| Request::Delete(name.into(), reply));
-        answer.unwrap_or(Err(DeleteChildError::ShuttingDown))
+        answer.unwrap_or_else(|| Err(DeleteChildError::ShuttingDown { name: name.into() }))
     }
 
     /// The children, in the order of their start. Empty when the supervisor is gone.
@@ -168,6 +169,9 @@ impl SupervisorRef {
     /// Asks; `None` when the supervisor is gone. No deadline of its own: the answer comes when the
     /// child's has, and a supervisor never blocks.
     fn ask<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Option<T> {
+        if self.status().epoch == 0 {
+            return None; // it was not started: nobody would answer
+        }
         match self.handle.call_patiently(request) {
             Ok(answer) => Some(answer),
             Err(CallError::NotSent(error)) => {

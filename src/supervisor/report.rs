@@ -213,7 +213,7 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// Whether nothing is left running.
+    /// Whether nothing is left running; `exit` says whether the end was intended.
     pub fn is_clean(&self) -> bool {
         self.unstopped.is_empty()
     }

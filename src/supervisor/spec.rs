@@ -52,7 +52,8 @@ impl<S: Service, E: Into<Box<dyn std::error::Error + Send + Sync>>> Made for Res
     }
 }
 
-/// Describes a child that runs the service made by `factory`.
+/// Describes a child that runs the service made by `factory`. Its name is not empty and holds no
+/// `/` and no NUL; another is refused at the start.
 ///
 /// The factory runs on the child's own thread, once for each incarnation: it holds what a fresh
 /// state is made from, and may fail.
@@ -143,13 +144,15 @@ impl<S: Service> ChildSpec<S> {
     }
 
     /// How many messages the mailbox holds, 1 to 16,777,216. [`DEFAULT_CAPACITY`] if nothing is
-    /// said. Their memory is reserved when the first handle is taken.
+    /// said. Their memory is reserved when the first handle is taken; said after that, it is refused at
+    /// the start.
     pub fn capacity(mut self, messages: usize) -> Self {
         self.capacity = messages;
         self.before_handle("capacity")
     }
 
-    /// What happens to a message that is sent to the full mailbox.
+    /// What happens to a message that is sent to the full mailbox. Said after the first handle is
+    /// taken, it is refused at the start.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self.before_handle("overflow")

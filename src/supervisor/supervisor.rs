@@ -64,7 +64,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor without children, one_for_one, one restart in 5 s.
+    /// A supervisor without children, one_for_one, one restart in 5 s. Its name is not empty and holds
+    /// no `/` and no NUL; another is refused at the start.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         let (max_restarts, period) = DEFAULT_INTENSITY;
         let core = Core::new(name.into(), INBOX, Overflow::Block(Duration::MAX), None);
@@ -85,7 +86,8 @@ impl Supervisor {
     }
 
     /// How many restarts are allowed within `period`; one more, and the supervisor stops its
-    /// children and itself ends with [`Exit::Escalated`]. 1 in 5 s if nothing is said.
+    /// children and itself ends with [`Exit::Escalated`](crate::Exit::Escalated). 1 in 5 s if nothing
+    /// is said; a period of 0 is refused at the start.
     pub fn intensity(mut self, restarts: u32, period: Duration) -> Self {
         self.rules.max_restarts = restarts;
         self.rules.period = period;
@@ -93,7 +95,7 @@ impl Supervisor {
     }
 
     /// Whether the supervisor stops when its significant children have ended by themselves. It then
-    /// ends with [`Exit::Shutdown`].
+    /// ends with [`Exit::Shutdown`](crate::Exit::Shutdown).
     pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
         self.rules.auto_shutdown = auto_shutdown;
         self

@@ -98,7 +98,10 @@ impl Tree {
         };
         let job = child.launch(&site, &Arc::from(""), launch);
         let job = job.map_err(|_| StartError::Stopped { supervisor: Arc::clone(&supervisor) })?;
-        let thread = site.host.spawn(job).map_err(|source| StartError::NotSpawned { supervisor, source })?;
+        let thread = site.host.spawn(job).map_err(|source| {
+            site.reporter.clerk().finish(&site.clock, Some(site.clock.now() + SLACK));
+            StartError::NotSpawned { supervisor, source }
+        })?;
         let report = Mutex::new(None);
         Ok(Self { child, site, watch, thread: Mutex::new(thread), report })
     }

@@ -13,6 +13,9 @@ pub mod model;
 pub(crate) mod real;
 
 pub use clock::{Clock, ManualClock};
+/// What a signal handler looks at: the real thing, also in a model.
+#[cfg(feature = "signals")]
+pub(crate) use std::sync::atomic::AtomicBool as SignalFlag;
 
 #[cfg(underpin_loom)]
 pub(crate) use model::*;

@@ -273,11 +273,6 @@ pub struct JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// The thread itself.
-    pub fn thread(&self) -> &Thread {
-        &self.thread
-    }
-
     /// Waits for the thread's end.
     ///
     /// # Errors

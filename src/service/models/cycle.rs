@@ -35,7 +35,7 @@ fn answered() {
         move || {
             a.wait_for(&b, Arc::clone(slot.ticket())).expect("no cycle");
             assert!(matches!(slot.wait(&Clock::SYSTEM, NEVER), Some(Ok(1))));
-            a.waits_no_more();
+            a.waits_no_more_for(slot.ticket());
         }
     });
     reply.send(1);

@@ -231,7 +231,6 @@ impl Child {
             terms,
             factory: sync::Mutex::new(Some(factory)),
             registration: sync::Mutex::new(None),
-            one_life: false,
         };
         Self { core, cell: Arc::new(cell), world }
     }
@@ -246,7 +245,8 @@ impl Child {
         let env = Env { clock: Clock::system(), registry: Registry::new(), observer };
         let overseer = Arc::clone(&self.world) as Arc<dyn Overseer>;
         let born = (1, incarnation.epoch);
-        Worker::new(Arc::clone(&self.cell), env, overseer, born, Arc::clone(incarnation), false)
+        let before = worker::Before { crashed: false, is_last: false };
+        Worker::new(Arc::clone(&self.cell), env, overseer, born, Arc::clone(incarnation), before)
     }
 
     /// Lives a life to its end, on the calling thread.

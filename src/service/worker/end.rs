@@ -79,13 +79,13 @@ impl<S: Service> Worker<S> {
 
     /// Drops state and timers. A panic in that is contained and reported.
     pub(super) fn drop_state(&mut self, reason: Failure) {
-        self.cx.demonitor_all();
+        let cx = &mut self.cx;
         let service = self.service.take();
-        let timers = self.cx.timers.clear();
         let dropped = catch_unwind(AssertUnwindSafe(|| {
             scope::dropping(reason, || {
                 drop(service);
-                drop(timers);
+                drop(cx.timers.clear());
+                cx.demonitor_all();
             });
         }));
         if let (Err(panic), Some(ending)) = (dropped, self.ending.as_mut()) {

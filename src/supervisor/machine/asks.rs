@@ -31,23 +31,22 @@ impl Supervision {
             Some(Ask::Begin) => self.began(answer),
             Some(Ask::Start(key, reply)) => {
                 let outcome = self.start_outcome(key, answer);
-                // Answered first: if nobody waits any more, what is dropped here is not the last of it.
+                let refused = self.policy.state(key).is_none();
+                if refused && let Some(kid) = self.kids.get(&key) {
+                    kid.child.retire(&self.site, &self.path, &Exit::Shutdown); // unless it is
+                }
+                // Before it is forgotten: if nobody waits, what is dropped here is not the last of it.
                 reply.send(outcome);
-                if self.policy.state(key).is_none() {
+                if refused {
                     self.forget(key);
                 }
             }
             Some(Ask::Restart(key, reply)) => reply.send(self.restart_outcome(key, answer)),
-            Some(Ask::Terminate(reply)) => reply.send(match answer {
-                Answer::ShuttingDown => Err(TerminateChildError::ShuttingDown),
+            Some(Ask::Terminate(key, reply)) => reply.send(match answer {
+                Answer::ShuttingDown => Err(TerminateChildError::ShuttingDown { name: self.name_of(key) }),
                 _ => Ok(()),
             }),
-            Some(Ask::Delete(reply)) => reply.send(match answer {
-                Answer::Deleted => Ok(()),
-                Answer::Restarting => Err(DeleteChildError::Restarting),
-                Answer::ShuttingDown => Err(DeleteChildError::ShuttingDown),
-                _ => Err(DeleteChildError::Running),
-            }),
+            Some(Ask::Delete(key, reply)) => reply.send(self.delete_outcome(key, answer)),
         }
     }
 
@@ -76,6 +75,16 @@ impl Supervision {
             Answer::Restarting => Err(RestartChildError::Restarting { name }),
             Answer::StartFailed => Err(RestartChildError::FailedToStart { name, source: self.exit_of(key) }),
             _ => Err(RestartChildError::ShuttingDown { name }),
+        }
+    }
+
+    fn delete_outcome(&self, key: Key, answer: Answer) -> Result<(), DeleteChildError> {
+        let name = self.name_of(key);
+        match answer {
+            Answer::Deleted => Ok(()),
+            Answer::Restarting => Err(DeleteChildError::Restarting { name }),
+            Answer::ShuttingDown => Err(DeleteChildError::ShuttingDown { name }),
+            _ => Err(DeleteChildError::Running { name }),
         }
     }
 }

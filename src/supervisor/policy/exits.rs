@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::children::Cause;
+use super::children::{Cause, Child};
 use super::words::{Action, Answer, ChildState, Epoch, ExitKind, Hung, Key, Outcome};
 use super::{Phase, Policy, Turn};
 use crate::{AutoShutdown, Backoff, Strategy};
@@ -52,7 +52,7 @@ impl Policy {
             (Phase::Down(_), _) => self.left_at_shutdown(key, turn),
             (_, ChildState::Starting) if exit == ExitKind::Ignored => self.ignored(key, turn),
             (_, ChildState::Starting) => self.failed_start(key, turn),
-            (_, ChildState::Stopping) => self.stopped(key, turn),
+            (_, ChildState::Stopping) => self.stopped(key, exit, turn),
             (_, _) => self.finished(key, exit, turn),
         }
         self.settled(key, turn);
@@ -80,9 +80,11 @@ impl Policy {
     }
 
     /// A child that was asked to stop has stopped: by its user, or because of a sibling.
-    fn stopped(&mut self, key: Key, turn: &mut Turn) {
+    /// One that finished by itself in the same moment has finished.
+    fn stopped(&mut self, key: Key, exit: ExitKind, turn: &mut Turn) {
+        let finished = |child: &Child| exit == ExitKind::Normal && !child.rules.restart.wants(exit);
         match self.children.get(key) {
-            Some(child) if child.stoppers.is_empty() && !child.is_temporary() => {
+            Some(child) if child.stoppers.is_empty() && !child.is_temporary() && !finished(child) => {
                 self.children.enter(key, ChildState::Waiting, None)
             }
             _ => self.retire(key, Answer::StartFailed, turn),

@@ -345,6 +345,10 @@ impl Book {
         let temporary = self.rules.restart == Restart::Temporary;
         match (self.asked, self.ready) {
             (true, _) if self.terminating || temporary => Fate::Retired,
+            // It went by itself before it heard that it was asked.
+            (true, _) if exit == ExitKind::Normal && self.rules.restart == Restart::Transient => {
+                Fate::Retired
+            }
             (true, _) => Fate::Waits,
             (false, true) => match self.rules.restart {
                 Restart::Temporary => Fate::Retired,
