@@ -6,6 +6,7 @@ mod contenders;
 mod measure;
 mod rounds;
 mod rows;
+mod scale;
 
 use measure::{Contestant, Timing, beside_a_busy_thread};
 use rounds::{Outcome, Series};
@@ -16,17 +17,25 @@ const ROUNDS: usize = 15;
 fn main() {
     let (flags, wanted): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|arg| arg.starts_with('-'));
     if flags.iter().any(|flag| flag != "--busy") {
-        eprintln!("usage: underpin-peers [--busy] [ROW ...]    rows: A, A1, B2, F ...");
+        eprintln!("usage: underpin-peers [--busy] [ROW ...]    rows: A, A1, B2, F, S ...");
         std::process::exit(2);
     }
-    let is_wanted = |row: &Row| wanted.is_empty() || wanted.iter().any(|id| row.id.starts_with(id.as_str()));
-    for row in rows::rows().iter().filter(|row| is_wanted(row)) {
+    let rows = rows::rows();
+    let ids = || rows.iter().map(|row| row.id).chain(["S1", "S2"]);
+    if let Some(unknown) = wanted.iter().find(|wanted| !ids().any(|id| id.starts_with(wanted.as_str()))) {
+        eprintln!("{unknown}: there is no such row, expected one of {}", ids().collect::<Vec<_>>().join(" "));
+        std::process::exit(2);
+    }
+    let is_wanted =
+        |id: &str| wanted.is_empty() || wanted.iter().any(|wanted| id.starts_with(wanted.as_str()));
+    for row in rows.iter().filter(|row| is_wanted(row.id)) {
         if row.busy || !flags.is_empty() {
             beside_a_busy_thread(|| compare(row));
         } else {
             compare(row);
         }
     }
+    scale::compare(is_wanted);
 }
 
 fn compare(row: &Row) {
