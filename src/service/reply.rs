@@ -305,3 +305,22 @@ impl<T: Send + 'static> fmt::Debug for Reply<T> {
         f.debug_struct("Reply").field("abandoned", &self.is_abandoned()).finish()
     }
 }
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+
+    /// What loom cannot order: the exchange to `KEPT` against the store of an end.
+    #[test]
+    fn kept_never_follows_an_end() {
+        for _ in 0..2_000 {
+            let slot = Slot::new(Limit::By(Deadline::unbounded()));
+            std::thread::scope(|scope| {
+                scope.spawn(|| slot.ticket().handler_returned());
+                assert!(slot.put(7).is_none());
+            });
+            assert!(slot.ticket().is_done());
+            assert!(matches!(slot.take(), Some(Ok(7))));
+        }
+    }
+}
