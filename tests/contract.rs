@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::*;
 use underpin::{
     CallError, CastError, Clock, DeadReason, Deadline, ErrorKind, Exit, Lifecycle, Mailbox, Next, Overflow,
-    Restart, StartError, StopError, Strategy, Supervisor,
+    Restart, StartError, StopError, Strategy, SupervisionEvent, Supervisor,
 };
 
 // ---- identity ----------------------------------------------------------------------------
@@ -321,7 +321,8 @@ fn next_init_starts_when_the_previous_incarnation_was_abandoned() {
     assert_eq!(crasher.call(Msg::Epoch).expect("answered"), 2);
     release.open();
     drop(sup);
-    let gone = |event: &_| matches!(event, underpin::SupervisionEvent::Abandoned { child, epoch: 1, .. } if &**child == "a");
+    let gone =
+        |event: &_| matches!(event, SupervisionEvent::Abandoned { child, epoch: 1, .. } if &**child == "a");
     assert_eq!(events.count(gone), 1);
 }
 
@@ -329,45 +330,6 @@ fn next_init_starts_when_the_previous_incarnation_was_abandoned() {
 
 #[test]
 fn terminal_stop_settles_queued_calls_and_buries_queued_casts() {
-    let journal = Journal::new();
-    let dead = Log::new();
-    let told = dead.clone();
-    let spec = bot("a", &journal).on_dead_letter(move |letter| {
-        let Msg::Add(n) = letter.message else { return };
-        told.push((letter.reason, n));
-    });
-    let handle = spec.handle();
-    let sup = Supervisor::new("app").child(spec).start().expect("starts");
-    let go_on = occupy(&handle);
-    handle.cast(Msg::Add(1)).expect("accepted");
-    let call = handle.request(Msg::Total).expect("accepted");
-    handle.cast(Msg::Add(2)).expect("accepted");
-    let reference = sup.reference();
-    let stopping = aside(move || reference.terminate_child("a"));
-    // Told to stop, it does not take another message.
-    eventually("asked to stop", || handle.status().state == Lifecycle::Processing);
-    go_on.open();
-    let answer = call.wait();
-    stopping.done().expect("terminated");
-    match answer {
-        Err(CallError::Stopped { ref name }) => {
-            assert_eq!(&**name, "a");
-            assert_eq!(dead.all(), [(DeadReason::Stopped, 1), (DeadReason::Stopped, 2)]);
-            assert_eq!(handle.status().dead_letters, 2);
-        }
-        // The latch opened before the stop had arrived.
-        Ok(total) => assert_eq!(total, 1),
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(handle.status().queued, 0);
-    let refused = handle.cast(Msg::Add(3)).expect_err("it is stopped");
-    assert!(matches!(refused, CastError::Stopped { ref name, .. } if &**name == "a"));
-    assert!(matches!(refused.into_message(), Msg::Add(3)));
-    drop(sup);
-}
-
-#[test]
-fn terminal_stop_settles_what_is_queued_behind_a_message_that_is_being_handled() {
     let journal = Journal::new();
     let dead = Log::new();
     let told = dead.clone();
@@ -392,6 +354,9 @@ fn terminal_stop_settles_what_is_queued_behind_a_message_that_is_being_handled()
     let status = handle.status();
     assert_eq!((status.dead_letters, status.handled, status.queued), (2, 1, 0));
     assert_eq!(status.state, Lifecycle::Stopped);
+    let refused = handle.cast(Msg::Add(3)).expect_err("it is stopped");
+    assert!(matches!(refused, CastError::Stopped { ref name, .. } if &**name == "a"));
+    assert!(matches!(refused.into_message(), Msg::Add(3)));
 }
 
 #[test]
@@ -1251,6 +1216,88 @@ fn hung_thread_that_panics_in_the_end_changes_nothing() {
     drop(sup);
 }
 
+#[test]
+fn hung_thread_that_hangs_in_terminate_or_in_the_drop_of_its_state_is_abandoned_too() {
+    for in_drop in [false, true] {
+        let (clock, hand) = Clock::manual();
+        let (journal, release) = (Journal::new(), Latch::new());
+        let (held, noted) = (release.clone(), journal.clone());
+        let first = Arc::new(AtomicBool::new(true));
+        let spec = bot_with("a", &journal, move |bot| {
+            let (held, first, noted) = (held.clone(), Arc::clone(&first), noted.clone());
+            AT_THREAD_END.with(|end| *end.borrow_mut() = Some(AtThreadEnd(noted.clone())));
+            let hang = move || {
+                if first.swap(false, Ordering::SeqCst) {
+                    noted.note("hangs");
+                    held.wait();
+                    noted.note("returns");
+                }
+            };
+            if in_drop { bot.on_drop(move |_| hang()) } else { bot.on_terminate(move |_, _| hang()) }
+        });
+        let handle = spec.handle();
+        let sup =
+            patient("app").clock(clock).child(spec.shutdown(SECOND).registered()).start().expect("starts");
+        let reference = sup.reference();
+        let stopping = aside(move || reference.terminate_child("a"));
+        journal.wait_line("hangs");
+        hand.advance(SECOND);
+        stopping.done().expect("terminated");
+        assert!(matches!(handle.wait_down(LONG).expect("down").exit, Exit::Killed));
+        sup.restart_child("a").expect("restarted");
+        handle.cast(Msg::Add(3)).expect("accepted");
+        release.open();
+        journal.wait_line("returns");
+        journal.wait_line("a drop");
+        journal.wait_line("thread gone");
+        assert_eq!(handle.call(Msg::Total).expect("the successor is not touched"), 3);
+        assert!(sup.registry().find::<Msg>("a").is_some());
+        assert_eq!((handle.status().epoch, handle.status().dead_letters), (2, 0));
+        assert_eq!(sup.count_children().active, 1);
+        assert!(handle.wait_down(Duration::ZERO).is_none());
+        assert!(sup.shutdown(LONG).is_clean());
+        assert!(journal.has("a terminate: was shut down"));
+    }
+}
+
+#[test]
+fn hung_thread_says_nothing_of_itself_when_it_comes_back() {
+    let (clock, hand) = Clock::manual();
+    let (journal, events, release) = (Journal::new(), Events::new(), Latch::new());
+    let (held, noted) = (release.clone(), journal.clone());
+    let spec = bot_with("a", &journal, move |bot| {
+        let (held, noted, first) = (held.clone(), noted.clone(), !noted.has("a drop"));
+        AT_THREAD_END.with(|end| *end.borrow_mut() = Some(AtThreadEnd(noted.clone())));
+        bot.on_drop(move |_| {
+            if first {
+                noted.note("hangs");
+                held.wait();
+            }
+        })
+    });
+    let front = bot("front", &journal);
+    let (crasher, handle) = (front.handle(), spec.handle());
+    let app = patient("app").strategy(Strategy::OneForAll).clock(clock).on_event(events.hook());
+    let sup = app.child(front).child(spec.shutdown(SECOND)).start().expect("starts");
+    crasher.cast(boom()).expect("accepted");
+    journal.wait_line("hangs");
+    hand.advance(SECOND);
+    assert_eq!(handle.call(Msg::Epoch).expect("answered by the successor"), 2);
+    let before = handle.status().last_exit.map(|exit| exit.to_string());
+    release.open();
+    journal.wait_line("thread gone");
+    assert_eq!(handle.status().last_exit.map(|exit| exit.to_string()), before);
+    drop(sup);
+    let events = events.all();
+    let is_abandoned =
+        |event: &_| matches!(event, SupervisionEvent::Abandoned { child, .. } if &**child == "a");
+    let after = events.iter().skip_while(|event| !is_abandoned(event));
+    let stale: Vec<_> = after
+        .filter(|event| matches!(event, SupervisionEvent::Entered { child, epoch: 1, .. } if &**child == "a"))
+        .collect();
+    assert!(stale.is_empty(), "{stale:?}");
+}
+
 // ---- timers ------------------------------------------------------------------------------
 
 #[test]
@@ -1415,7 +1462,7 @@ fn drop_of_the_supervisors_handle_has_a_deadline() {
     assert!(!dropping.is_done());
     hand.advance(NS);
     dropping.done();
-    let abandoned = |event: &_| matches!(event, underpin::SupervisionEvent::Abandoned { .. });
+    let abandoned = |event: &_| matches!(event, SupervisionEvent::Abandoned { .. });
     assert_eq!(events.count(abandoned), 1);
     release.open();
     journal.wait_line("a drop");

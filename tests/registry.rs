@@ -82,6 +82,26 @@ fn a_name_is_gone_when_its_owner_is_gone_for_good() {
 }
 
 #[test]
+fn a_name_is_free_before_the_end_is_told_to_anyone() {
+    let (journal, registry) = (Journal::new(), Registry::new());
+    for restart in [Restart::Transient, Restart::Temporary] {
+        let (log, names) = (Log::new(), registry.clone());
+        let told = log.clone();
+        // What is left in the mailbox is buried on the child's own thread, before that ends.
+        let spec = bot("a", &journal).restart(restart).on_dead_letter(move |_| told.push(names.names()));
+        let handle = spec.handle();
+        let app = Supervisor::new("app").registry(registry.clone());
+        let sup = app.child(spec.registered()).start().expect("starts");
+        let release = occupy(&handle);
+        handle.cast(quit()).expect("accepted");
+        handle.cast(Msg::Add(1)).expect("accepted");
+        release.open();
+        assert!(log.wait(|_| true).is_empty());
+        drop(sup);
+    }
+}
+
+#[test]
 fn a_name_is_kept_during_backoff_and_given_up_with_the_tree() {
     let (clock, hand) = Clock::manual();
     let (journal, events) = (Journal::new(), Events::new());

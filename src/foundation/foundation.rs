@@ -151,8 +151,8 @@ impl Foundation {
     /// Until the tree has stopped, at most about 2 s longer than `timeout`. Not to be called by one
     /// of its own services, which would wait for its own end: that asks the [`Stopper`].
     pub fn shutdown(&self, timeout: Duration) -> ShutdownReport {
-        let report = self.root.shutdown(timeout);
         self.stopper.stop_because("it was shut down");
+        let report = self.root.shutdown(timeout);
         #[cfg(feature = "signals")]
         drop(self.signals.lock().take());
         report
