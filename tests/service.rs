@@ -1061,3 +1061,22 @@ fn a_child_that_gets_no_thread_fails_to_start() {
     sup.start_child(bot("a", &journal)).expect("nothing is left of it");
     drop(sup);
 }
+
+#[test]
+fn timers_that_set_themselves_again_at_once_starve_nobody() {
+    fn again() -> Msg {
+        act(|_, cx| {
+            cx.send_after(Duration::ZERO, again());
+            Ok(Next::Continue)
+        })
+    }
+    let journal = Journal::new();
+    let spec = bot("a", &journal);
+    let handle = spec.handle();
+    let sup = Supervisor::new("app").child(spec).start().expect("starts");
+    handle.cast(again()).expect("accepted");
+    for _ in 0..100 {
+        assert_eq!(handle.call(Msg::Total).expect("answered"), 0);
+    }
+    drop(sup);
+}

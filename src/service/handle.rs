@@ -275,7 +275,8 @@ impl<M: Send + 'static> Handle<M> {
         Err(StopError::TimedOut { name, waited: timeout })
     }
 
-    /// Waits until the child is gone for good; `None` when `timeout` came first.
+    /// Waits until the child is gone for good; `None` when `timeout` came first. Its supervisor may
+    /// hear of that a moment later: until then it says that the child is running.
     ///
     /// # Example
     ///

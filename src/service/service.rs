@@ -114,7 +114,8 @@ pub trait Service: Sized + 'static {
         let _ = exit;
     }
 
-    /// What to call a message in reports: a word, made without its contents.
+    /// What to call a message in reports: a word, made without its contents. Called for each message,
+    /// before it is handled; a panic in it is a crash.
     fn label(msg: &Self::Msg) -> &'static str {
         let _ = msg;
         std::any::type_name::<Self::Msg>()

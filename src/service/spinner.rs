@@ -18,9 +18,9 @@ const GATHER: u32 = 48;
 const PROBE_YIELDS: u32 = 100;
 /// After so many finds by a yield, one wait tries its pauses again.
 const PROBE_EVERY: u32 = 128;
-/// A yield that takes longer gave the core to somebody who has nothing to do with this: 10 us,
+/// A yield that takes longer gave the core to somebody who has nothing to do with this: 50 us,
 /// where one that finds nobody takes under 1 us.
-const COSTLY_YIELD: Duration = Duration::from_micros(10);
+const COSTLY_YIELD: Duration = Duration::from_micros(50);
 /// After so many waits in a row that spinning did not shorten, it is left alone for a while.
 const FRUITLESS: u32 = 4;
 /// For how many waits it is left alone, at first and at most: twice as long each time.
@@ -106,9 +106,10 @@ impl Spinner {
         if !self.adaptive || cfg!(underpin_loom) || self.spins.is_on() {
             return false;
         }
-        for _ in 0..self.pauses {
+        for pause in 0..self.pauses {
             if ready() {
-                self.pauses = MAX_SPINS;
+                // As many again, and some: where waits are short, a long one is not worth pausing for.
+                self.pauses = self.pauses.max((2 * pause + 16).min(MAX_SPINS));
                 self.by_pause = true;
                 self.found();
                 return true;
@@ -125,23 +126,25 @@ impl Spinner {
 
     #[cold]
     fn yields(&mut self, mut ready: impl FnMut() -> bool) -> bool {
-        let start = Clock::SYSTEM.now();
-        let mut yields = 0;
-        let mut found = false;
         let most = if self.is_probe() { PROBE_YIELDS } else { MAX_YIELDS };
-        while yields < most && !found {
+        let mut before = Clock::SYSTEM.now();
+        for _ in 0..most {
             sync::yield_now();
-            found = ready();
-            yields += 1;
+            let now = Clock::SYSTEM.now();
+            let is_costly = now.saturating_duration_since(before) > COSTLY_YIELD;
+            before = now;
+            if is_costly {
+                self.yields.begin();
+                return ready();
+            }
+            if ready() {
+                self.yields.reset();
+                self.shrink_pauses();
+                self.found();
+                return true;
+            }
         }
-        if Clock::SYSTEM.now().saturating_duration_since(start) > COSTLY_YIELD * yields {
-            self.yields.begin();
-        } else if found {
-            self.yields.reset();
-            self.shrink_pauses();
-            self.found();
-        }
-        found
+        false
     }
 
     /// Whether this is a single try after a rest.

@@ -115,6 +115,8 @@ pub(crate) struct Worker<S: Service> {
     /// By this and all earlier incarnations.
     handled: u64,
     last_was_call: bool,
+    /// The last message was a timer's.
+    fired: bool,
     /// How many messages one step handles at most.
     burst: u32,
     /// No other incarnation will follow, whatever the exit.
@@ -148,6 +150,7 @@ impl<S: Service> Worker<S> {
             before_urgent: None,
             handled,
             last_was_call: false,
+            fired: false,
             burst: 1,
         }
     }
@@ -209,16 +212,26 @@ impl<S: Service> Worker<S> {
         if self.is_told() {
             return self.obey();
         }
-        if let Some(message) = self.due(now) {
-            return self.deliver(Envelope { message, call: None });
+        // Between two timers goes a message: one that sets itself again starves nobody.
+        let after_timer = std::mem::take(&mut self.fired);
+        if !after_timer && let Some(message) = self.due(now) {
+            return self.fire(message);
         }
         if self.cell.core.mailbox.has_urgent() {
             return self.serve_urgent(now);
         }
-        match self.cell.core.mailbox.take() {
-            Some(envelope) => self.deliver(envelope),
+        if let Some(envelope) = self.cell.core.mailbox.take() {
+            return self.deliver(envelope);
+        }
+        match self.due(now) {
+            Some(message) => self.fire(message),
             None => self.rest(now),
         }
+    }
+
+    fn fire(&mut self, message: S::Msg) -> Step {
+        self.fired = true;
+        self.deliver(Envelope { message, call: None })
     }
 
     #[inline]
