@@ -26,6 +26,9 @@ const FRUITLESS: u32 = 4;
 /// For how many waits it is left alone, at first and at most: twice as long each time.
 const REST: (u32, u32) = (32, 1024);
 
+/// The same for yields: shorter, for where both ends share a core nothing is as quick.
+const YIELD_REST: u32 = 128;
+
 /// The budget of one waiting thread.
 ///
 /// A wait spins with its full budget or not at all. When both ends of a call park, each hears of
@@ -50,11 +53,12 @@ pub(crate) struct Spinner {
 struct Rest {
     left: u32,
     next: u32,
+    most: u32,
 }
 
 impl Rest {
-    const fn new() -> Self {
-        Self { left: 0, next: REST.0 }
+    const fn new(most: u32) -> Self {
+        Self { left: 0, next: REST.0, most }
     }
 
     /// Whether this wait is to do without it.
@@ -68,7 +72,7 @@ impl Rest {
     #[inline]
     fn begin(&mut self) {
         self.left = self.next;
-        self.next = (self.next * 2).min(REST.1);
+        self.next = (self.next * 2).min(self.most);
     }
 
     #[inline]
@@ -86,8 +90,8 @@ impl Spinner {
             pauses: MAX_SPINS,
             found_by_yield: 0,
             fruitless: 0,
-            spins: Rest::new(),
-            yields: Rest::new(),
+            spins: Rest::new(REST.1),
+            yields: Rest::new(YIELD_REST),
         }
     }
 
