@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::service::exit::Exit;
+use crate::service::incarnation::Node;
+use crate::service::reply::Slot;
 
 /// Counts those who are told that the child is down.
 fn watch(child: &Child) -> Arc<Record<u64>> {
@@ -100,12 +102,30 @@ fn a_child_that_ends_twice_is_found() {
 
 #[test]
 fn who_is_abandoned_tells_its_caller() {
-    holds_at_two("abandon against handler", abandon_against_handler);
+    holds("abandon against handler", abandon_against_handler);
+}
+
+/// A call comes into its handler while its incarnation is abandoned: one of the two settles it.
+fn taken_in_hand() {
+    let life = Incarnation::new(Node::new("child".into()), 1, Clock::SYSTEM.now());
+    let slot = Slot::<u32>::new(NEVER);
+    let worker = thread({
+        let (life, call) = (Arc::clone(&life), Arc::clone(slot.ticket()));
+        move || life.holds(call)
+    });
+    life.abandon();
+    joined(worker);
+    assert!(slot.ticket().is_done(), "nobody tells the caller");
+}
+
+#[test]
+fn a_call_that_is_taken_in_hand_is_settled() {
+    holds("taken in hand", taken_in_hand);
 }
 
 #[test]
 fn a_handler_that_does_not_look_is_found() {
-    finds(Mutant::HoldBlindly, abandon_against_handler);
+    finds(Mutant::HoldBlindly, taken_in_hand);
 }
 
 #[test]
