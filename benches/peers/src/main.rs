@@ -28,6 +28,8 @@ fn main() {
     }
     let is_wanted =
         |id: &str| wanted.is_empty() || wanted.iter().any(|wanted| id.starts_with(wanted.as_str()));
+    // First: memory that other rows have freed would be taken again and not be seen.
+    scale::compare(is_wanted);
     for row in rows.iter().filter(|row| is_wanted(row.id)) {
         if row.busy || !flags.is_empty() {
             beside_a_busy_thread(|| compare(row));
@@ -35,7 +37,6 @@ fn main() {
             compare(row);
         }
     }
-    scale::compare(is_wanted);
 }
 
 fn compare(row: &Row) {

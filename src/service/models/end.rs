@@ -102,7 +102,7 @@ fn a_child_that_ends_twice_is_found() {
 
 #[test]
 fn who_is_abandoned_tells_its_caller() {
-    holds("abandon against handler", abandon_against_handler);
+    holds_at_two("abandon against handler", abandon_against_handler);
 }
 
 /// A call comes into its handler while its incarnation is abandoned: one of the two settles it.

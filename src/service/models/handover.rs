@@ -50,7 +50,7 @@ fn successor_joins() {
 
 #[test]
 fn a_crash_between_messages_loses_none() {
-    holds("crash between messages", crash_between_messages);
+    holds_at_two("crash between messages", crash_between_messages);
 }
 
 #[test]
