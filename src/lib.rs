@@ -13,6 +13,8 @@
 //! - [`Registry`] maps names to children, in namespaces. [`Clock`] is where time comes from.
 //! - [`SupervisionEvent`] and [`CrashReport`] tell what happens, [`Status`] and [`Lifecycle`] what
 //!   is, [`ShutdownReport`] what was left.
+//! - [`SupervisorRef::inspect`] shows the tree as it stands, as [`NodeInfo`]. [`Handle::sys`] looks into
+//!   one service, suspends and resumes it.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
@@ -34,12 +36,14 @@ pub use service::core::{DeadLetter, DeadReason};
 pub use service::deadline::{DEFAULT_TIMEOUT, Deadline};
 pub use service::exit::{Exit, Lifecycle, Status};
 pub use service::handle::{Handle, StopError};
+pub use service::inspect::{Current, MailboxInfo};
 pub use service::machine::CrashContext;
 pub use service::mailbox::{Keep as Mailbox, Overflow};
 pub use service::monitor::{Down, MonitorRef};
 pub use service::pending::{FanOut, Pending, fan_out};
 pub use service::reply::Reply;
 pub use service::service::{Init, Next, Service};
+pub use service::system::{System, SystemError};
 pub use service::timers::TimerRef;
 pub use service::wait::Wait;
 pub use supervisor::backoff::Backoff;
@@ -48,6 +52,7 @@ pub use supervisor::dynamic::DynamicSupervisor;
 pub use supervisor::errors::{
     DeleteChildError, RestartChildError, StartChildError, StartError, TerminateChildError,
 };
+pub use supervisor::inspect::{InspectError, NodeInfo, SupervisorInfo};
 pub use supervisor::owner::SupervisorHandle;
 pub use supervisor::reference::{ChildCounts, ChildInfo, SupervisorRef};
 pub use supervisor::report::{CrashReport, ShutdownReport, SupervisionEvent, Unstopped};

@@ -10,8 +10,9 @@ use super::mailbox::{Envelope, Mailbox, NotSent, Overflow, Sent};
 use super::monitor::{Down, Watchers};
 use super::reply::Failure;
 use super::scope;
+use super::system::Order;
 use crate::error::{CastError, complain, panic_text};
-use crate::sync::{AtomicU64, Clock, Mutex, Ordering, Snapshot, mutant};
+use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering, Snapshot, mutant};
 
 /// Why a message became a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +71,7 @@ pub(crate) struct Core<M> {
     last_exit: Mutex<Option<Exit>>,
     /// Earlier exits with errors of the user's, to be dropped where code of the user's may run.
     old_exits: Mutex<Vec<Exit>>,
-    handled: AtomicU64,
+    handled: Figure,
     dead: AtomicU64,
 }
 
@@ -93,7 +94,7 @@ impl<M: Send + 'static> Core<M> {
             clock: OnceLock::new(),
             last_exit: Mutex::new(None),
             old_exits: Mutex::new(Vec::new()),
-            handled: AtomicU64::new(0),
+            handled: Figure::default(),
             dead: AtomicU64::new(0),
         }
     }
@@ -152,7 +153,7 @@ impl<M: Send + 'static> Core<M> {
             capacity: self.mailbox.capacity(),
             handled: self.handled(),
             shed: self.mailbox.shed(),
-            dead_letters: self.dead.load(Ordering::Relaxed),
+            dead_letters: self.dead_letters(),
         }
     }
 
@@ -171,14 +172,18 @@ impl<M: Send + 'static> Core<M> {
         }
     }
 
+    pub(crate) fn dead_letters(&self) -> u64 {
+        self.dead.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn handled(&self) -> u64 {
-        self.handled.load(Ordering::Relaxed)
+        self.handled.get()
     }
 
     /// Only the present incarnation counts.
     #[inline]
     pub(crate) fn set_handled(&self, messages: u64) {
-        self.handled.store(messages, Ordering::Relaxed);
+        self.handled.set(messages);
     }
 
     // ---- sending -------------------------------------------------------------------------
@@ -232,6 +237,20 @@ impl<M: Send + 'static> Core<M> {
         scope::me().is_some_and(|me| Arc::ptr_eq(&me.node, &self.node))
     }
 
+    /// Puts an order in the system lane, and refuses what no incarnation will see.
+    pub(crate) fn order(&self, order: Order) {
+        self.mailbox.push_order(order);
+        if self.mailbox.is_closed() && !mutant!(OrderWithoutRecheck) {
+            self.refuse_orders();
+        }
+    }
+
+    fn refuse_orders(&self) {
+        while let Some(order) = self.mailbox.take_closed_order() {
+            order.refuse();
+        }
+    }
+
     // ---- the end -------------------------------------------------------------------------
 
     /// Nobody will restart it: no more mail. Tells those who watch. Runs no user code, so that a
@@ -263,6 +282,7 @@ impl<M: Send + 'static> Core<M> {
             }
             left.push(envelope);
         }
+        self.refuse_orders();
         left.into_iter().for_each(|envelope| self.bury(envelope, reason));
         self.shred();
     }

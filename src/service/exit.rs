@@ -97,6 +97,7 @@ impl std::error::Error for Exit {
 ///     \------------------------------ Restarting <------------------------/
 /// ```
 ///
+/// While its system lane [suspends](crate::System::suspend) it a service is `Suspended` instead of `Running`.
 /// After a panic, and after a start that failed, `Terminating` is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -119,11 +120,13 @@ pub enum Lifecycle {
     Stopped = 7,
     /// Gone after an abnormal end, and nobody will start it again by itself.
     Failed = 8,
+    /// Takes no messages, until it is resumed.
+    Suspended = 9,
 }
 
 impl Lifecycle {
     pub(crate) fn from_u8(state: u8) -> Self {
-        const ALL: [Lifecycle; 9] = [
+        const ALL: [Lifecycle; 10] = [
             Lifecycle::Starting,
             Lifecycle::Initializing,
             Lifecycle::Running,
@@ -133,6 +136,7 @@ impl Lifecycle {
             Lifecycle::Cleanup,
             Lifecycle::Stopped,
             Lifecycle::Failed,
+            Lifecycle::Suspended,
         ];
         ALL.get(usize::from(state)).copied().unwrap_or(Lifecycle::Failed)
     }
@@ -149,6 +153,7 @@ impl Lifecycle {
             Self::Cleanup => "cleanup",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
+            Self::Suspended => "suspended",
         }
     }
 }
@@ -191,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_lifecycle_survives_its_byte() {
-        for byte in 0..9 {
+        for byte in 0..10 {
             assert_eq!(Lifecycle::from_u8(byte) as u8, byte);
         }
     }

@@ -13,6 +13,7 @@ use super::monitor::Down;
 use super::pending::Pending;
 use super::reply::{Failure, Reply, Slot};
 use super::scope;
+use super::system::System;
 use super::wait::Gate;
 use crate::error::{CallError, CastError};
 use crate::registry::Registry;
@@ -66,6 +67,11 @@ impl<M: Send + 'static> Handle<M> {
     /// Never blocks.
     pub fn status(&self) -> Status {
         self.core.status()
+    }
+
+    /// The system lane: looks into the state, suspends and resumes, ahead of all messages.
+    pub fn sys(&self) -> System<'_, M> {
+        System::of(self)
     }
 
     /// Sends a message that nobody waits for.

@@ -5,6 +5,7 @@
 //! | `state` | the worker; the supervisor once the worker is gone | everyone |
 //! | `told` | the supervisor, a handle | the worker, between messages |
 //! | `current` | the worker, around a call; the supervisor, when it abandons | nested calls |
+//! | `trace` | the worker | whoever inspects |
 //! | `over` | the exit guard, last of all | whoever waits for this life to end |
 //!
 //! What belongs to the child and outlives the incarnation (name, handles, mailbox, who it waits
@@ -12,8 +13,9 @@
 //! nobody reads it there any more.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::activity::{Activity, Trace};
 use super::deadline::Deadline;
 use super::exit::Lifecycle;
 use super::reply::{Failure, Ticket};
@@ -90,6 +92,12 @@ impl Node {
         drop(edge); // after the lock
     }
 
+    /// Whom it waits for now, if it does.
+    pub(crate) fn waits_for(&self) -> Option<Arc<str>> {
+        let edge = self.waits_for.lock();
+        edge.as_ref().map(|edge| Arc::clone(&edge.to.name))
+    }
+
     fn cycle_through(self: &Arc<Self>, first: &Arc<Node>) -> Option<Vec<Arc<str>>> {
         let mut names = vec![Arc::clone(&self.name), Arc::clone(&first.name)];
         let mut at = Arc::clone(first);
@@ -111,6 +119,7 @@ pub(crate) struct Incarnation {
     pub(crate) epoch: u64,
     pub(crate) since: Instant,
     pub(crate) over: Gate,
+    pub(crate) trace: Trace,
     state: AtomicU8,
     told: AtomicU8,
     current: Mutex<Option<Arc<Ticket>>>,
@@ -123,10 +132,21 @@ impl Incarnation {
             epoch,
             since,
             over: Gate::default(),
+            trace: Trace::default(),
             state: AtomicU8::new(Lifecycle::Starting as u8),
             told: AtomicU8::new(0),
             current: Mutex::new(None),
         })
+    }
+
+    /// What it is busy with; `None` while it waits for messages.
+    pub(crate) fn activity(&self, now: Instant) -> Option<Activity> {
+        self.trace.activity(self.age(now))
+    }
+
+    /// How long ago it was started.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
     }
 
     pub(crate) fn state(&self) -> Lifecycle {

@@ -80,5 +80,7 @@ impl Ending {
 /// Who is told of the start and the end of an incarnation. Never blocks, runs no user code.
 pub(crate) trait Overseer: Send + Sync {
     fn ready(&self, child: u64, epoch: u64);
+    /// It became busy, and nobody looks after it.
+    fn busy(&self, child: u64, epoch: u64);
     fn over(&self, child: u64, epoch: u64, ending: Ending);
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::deadline::{Deadline, Limit};
 use super::reply::Ticket;
+use super::system::Order;
 use super::wait::{self, SenderQueue, WakeCell};
 use crate::sync::{
-    self, AtomicBool, AtomicU64, Clock, Mutex, Ordering, Receiver, Refused, Sender, fence, mutant,
+    self, AtomicBool, AtomicU64, Clock, Figure, Mutex, Ordering, Receiver, Refused, Sender, fence, mutant,
 };
 
 /// What happens to a message that is sent to a full mailbox.
@@ -85,7 +86,13 @@ pub(crate) enum Sent {
     RacedWithClose,
 }
 
-/// `M` is the message; `U` travels in the urgent lane, which is never full.
+/// The lanes beside the queue. They are never full.
+struct Lanes<U> {
+    orders: VecDeque<Order>,
+    urgent: VecDeque<U>,
+}
+
+/// `M` is the message; `U` travels in the urgent lane.
 pub(crate) struct Mailbox<M, U> {
     sender: Sender<Envelope<M>>,
     receiver: Receiver<Envelope<M>>,
@@ -96,9 +103,13 @@ pub(crate) struct Mailbox<M, U> {
     closing: Mutex<u64>,
     pub(crate) wake: WakeCell,
     senders: SenderQueue,
+    /// Whether either lane holds anything.
     has_urgent: AtomicBool,
-    urgent: Mutex<VecDeque<U>>,
+    has_orders: AtomicBool,
+    lanes: Mutex<Lanes<U>>,
     shed: AtomicU64,
+    /// The most messages that were seen in the queue.
+    high_water: Figure,
 }
 
 impl<M, U> Mailbox<M, U> {
@@ -114,8 +125,10 @@ impl<M, U> Mailbox<M, U> {
             wake: WakeCell::default(),
             senders: SenderQueue::default(),
             has_urgent: AtomicBool::new(false),
-            urgent: Mutex::new(VecDeque::new()),
+            has_orders: AtomicBool::new(false),
+            lanes: Mutex::new(Lanes { orders: VecDeque::new(), urgent: VecDeque::new() }),
             shed: AtomicU64::new(0),
+            high_water: Figure::default(),
         }
     }
 
@@ -130,6 +143,21 @@ impl<M, U> Mailbox<M, U> {
     /// Messages given up because the mailbox was full.
     pub(crate) fn shed(&self) -> u64 {
         self.shed.load(Ordering::Relaxed)
+    }
+
+    /// Looks how much is queued. The worker does now and then; who finds it full knows.
+    #[inline]
+    pub(crate) fn measure(&self) {
+        // It decides nothing: a model need not explore it.
+        if !cfg!(underpin_loom) {
+            self.high_water.raise(self.sender.len() as u64);
+        }
+    }
+
+    /// The most messages that were seen in the queue, now included.
+    pub(crate) fn high_water(&self) -> usize {
+        self.measure();
+        usize::try_from(self.high_water.get()).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -187,6 +215,7 @@ impl<M, U> Mailbox<M, U> {
         limit: Limit,
         mut spill: impl FnMut(Envelope<M>),
     ) -> Result<Sent, NotSent<M>> {
+        self.high_water.raise(self.capacity() as u64);
         match self.overflow {
             Overflow::Reject => Err(NotSent::Full(envelope)),
             Overflow::DropOldest => self.evict_for(envelope, spill),
@@ -304,24 +333,54 @@ impl<M, U> Mailbox<M, U> {
     /// Puts something in the urgent lane. Never blocks, never refuses; taken after the queue's
     /// owner is gone, it is dropped with the mailbox.
     pub(crate) fn push_urgent(&self, urgent: U) {
-        let mut lane = self.urgent.lock();
-        lane.push_back(urgent);
-        self.has_urgent.store(true, Ordering::SeqCst);
-        drop(lane);
+        let mut lanes = self.lanes.lock();
+        lanes.urgent.push_back(urgent);
+        self.flag(&lanes);
+        drop(lanes);
         fence(Ordering::SeqCst);
         self.wake.wake();
     }
 
+    /// Puts an order in the system lane. Never blocks, never refuses. Who does so looks whether the
+    /// mailbox is closed afterwards, and drains the lane if it is.
+    pub(crate) fn push_order(&self, order: Order) {
+        let mut lanes = self.lanes.lock();
+        lanes.orders.push_back(order);
+        self.flag(&lanes);
+        drop(lanes);
+        fence(Ordering::SeqCst);
+        self.wake.wake();
+    }
+
+    /// Under the lock of the lanes. In this order: who sees that there are orders sees that there is
+    /// something urgent, and does not come back for it again and again.
+    fn flag(&self, lanes: &Lanes<U>) {
+        self.has_urgent.store(!lanes.orders.is_empty() || !lanes.urgent.is_empty(), Ordering::SeqCst);
+        self.has_orders.store(!lanes.orders.is_empty(), Ordering::SeqCst);
+    }
+
+    /// Whether there is anything in either lane.
     #[inline]
     pub(crate) fn has_urgent(&self) -> bool {
         self.has_urgent.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn has_orders(&self) -> bool {
+        self.has_orders.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn pop_urgent(&self) -> Option<U> {
-        let mut lane = self.urgent.lock();
-        let urgent = lane.pop_front();
-        self.has_urgent.store(!lane.is_empty(), Ordering::SeqCst);
+        let mut lanes = self.lanes.lock();
+        let urgent = lanes.urgent.pop_front();
+        self.flag(&lanes);
         urgent
+    }
+
+    pub(crate) fn pop_order(&self) -> Option<Order> {
+        let mut lanes = self.lanes.lock();
+        let order = lanes.orders.pop_front();
+        self.flag(&lanes);
+        order
     }
 
     // ---- closing -------------------------------------------------------------------------
@@ -359,5 +418,16 @@ impl<M, U> Mailbox<M, U> {
             return None;
         }
         self.receiver.try_recv().ok()
+    }
+
+    /// As [`take_closed`](Self::take_closed), for the system lane.
+    pub(crate) fn take_closed_order(&self) -> Option<Order> {
+        let _held = self.closing.lock();
+        if self.is_closed() { self.pop_order() } else { None }
+    }
+
+    /// Whether something is left that ends with the child.
+    pub(crate) fn has_left(&self) -> bool {
+        self.len() > 0 || self.has_orders()
     }
 }

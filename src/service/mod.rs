@@ -1,5 +1,6 @@
 //! The kit: one service is one OS thread and one bounded mailbox.
 
+pub(crate) mod activity;
 pub(crate) mod context;
 pub(crate) mod core;
 pub(crate) mod deadline;
@@ -7,6 +8,7 @@ pub(crate) mod exit;
 pub(crate) mod gate;
 pub(crate) mod handle;
 pub(crate) mod incarnation;
+pub(crate) mod inspect;
 pub(crate) mod machine;
 pub(crate) mod mailbox;
 #[cfg(all(test, underpin_loom))]
@@ -15,14 +17,17 @@ pub(crate) mod monitor;
 #[doc = include_str!("PROTOCOL.md")]
 mod protocol {}
 pub(crate) mod pending;
+pub(crate) mod pulse;
 pub(crate) mod reply;
 pub(crate) mod scope;
 pub(crate) mod senders;
 #[allow(clippy::module_inception)] // the noun of the file is the trait
 pub(crate) mod service;
 pub(crate) mod spinner;
+pub(crate) mod system;
 pub(crate) mod thread;
 pub(crate) mod timers;
 pub(crate) mod wait;
 pub(crate) mod wake;
+pub(crate) mod watch;
 pub(crate) mod worker;

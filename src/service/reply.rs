@@ -122,7 +122,7 @@ impl Ticket {
         matches!(self.state(), states::ANSWERED | states::FAILED)
     }
 
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.state() >= states::ANSWERED
     }
 

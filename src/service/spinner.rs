@@ -10,6 +10,8 @@ use crate::sync::{self, Clock};
 const MAX_SPINS: u32 = 200;
 /// The most yields of one wait.
 const MAX_YIELDS: u32 = 20;
+/// After so many pauses a wait is one that is worth a look at the clock: about 1 us.
+const SETTLED: u32 = 32;
 /// How many pauses a worker that keeps up with a stream of casts lets them gather: about 1 us.
 /// To take each as it comes would move the channel's cache lines to and fro for every message.
 const GATHER: u32 = 48;
@@ -105,7 +107,13 @@ impl Spinner {
 
     /// Polls until `ready` or the budget is used up, and adapts the budget.
     #[inline]
-    pub(crate) fn spin(&mut self, mut ready: impl FnMut() -> bool) -> bool {
+    pub(crate) fn spin(&mut self, ready: impl FnMut() -> bool) -> bool {
+        self.spin_and(ready, || ())
+    }
+
+    /// As [`spin`](Self::spin). Calls `settled` once if it takes longer than a moment.
+    #[inline]
+    pub(crate) fn spin_and(&mut self, mut ready: impl FnMut() -> bool, mut settled: impl FnMut()) -> bool {
         // A model explores the order of events, not their speed.
         if !self.adaptive || cfg!(underpin_loom) || self.spins.is_on() {
             return false;
@@ -118,9 +126,15 @@ impl Spinner {
                 self.found();
                 return true;
             }
+            if pause == SETTLED {
+                settled();
+            }
             sync::spin_loop();
         }
         self.by_pause = false;
+        if self.pauses <= SETTLED {
+            settled();
+        }
         let found = !self.yields.is_on() && self.yields(ready);
         if !found {
             self.found_nothing();

@@ -11,6 +11,7 @@
 //! a thread takes a run of them, one by one, as long as nothing else is to be looked at.
 
 mod end;
+mod orders;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use super::exit::{Exit, Lifecycle};
 use super::incarnation::{Incarnation, told};
 use super::machine::{CrashContext, Ending, Machine, Overseer, Step};
 use super::mailbox::{Envelope, Keep};
-use super::reply::Failure;
+use super::pulse::Pulse;
+use super::reply::{Failure, Ticket};
 use super::scope;
 use super::service::{Init, Next, Service};
 use super::wait::{Spinner, Wait};
@@ -78,6 +80,8 @@ pub(crate) struct Before {
     pub(crate) crashed: bool,
     /// None will follow, whatever the exit.
     pub(crate) is_last: bool,
+    /// Somebody looks after it while it is busy.
+    pub(crate) watched: bool,
 }
 
 /// What a callback said; an error with its kind.
@@ -106,6 +110,7 @@ pub(crate) struct Worker<S: Service> {
     service: Option<S>,
     cx: Context<S>,
     spinner: Spinner,
+    pulse: Pulse,
     ending: Option<Ending>,
     label: Option<&'static str>,
     /// The previous incarnation crashed, and the mailbox is cleared of what it left.
@@ -121,6 +126,8 @@ pub(crate) struct Worker<S: Service> {
     burst: u32,
     /// No other incarnation will follow, whatever the exit.
     is_last: bool,
+    /// It takes no messages, until it is told to.
+    suspended: bool,
 }
 
 impl<S: Service> Worker<S> {
@@ -136,6 +143,7 @@ impl<S: Service> Worker<S> {
         let cx = Context::new(Arc::clone(&cell.core), Arc::clone(&incarnation), env);
         Self {
             spinner: Spinner::new(cell.terms.wait),
+            pulse: Pulse::new(Arc::clone(&incarnation), before.watched),
             clear: before.crashed && cell.terms.keep == Keep::Clear,
             is_last: before.is_last,
             cell,
@@ -152,6 +160,7 @@ impl<S: Service> Worker<S> {
             last_was_call: false,
             fired: false,
             burst: 1,
+            suspended: false,
         }
     }
 
@@ -170,6 +179,7 @@ impl<S: Service> Worker<S> {
         if self.incarnation.is_abandoned() {
             return self.vanish(); // while it waited for its predecessor
         }
+        self.begin("init");
         self.core().shred();
         self.core().mailbox.wake.take_seat(self.incarnation.epoch);
         self.enter(Lifecycle::Initializing);
@@ -212,26 +222,34 @@ impl<S: Service> Worker<S> {
         if self.is_told() {
             return self.obey();
         }
+        if self.cell.core.mailbox.has_urgent()
+            && let Some(order) = self.cell.core.mailbox.pop_order()
+        {
+            return self.carry_out(order);
+        }
+        if self.suspended {
+            return self.stand_by(now);
+        }
         // Between two timers goes a message: one that sets itself again starves nobody.
         let after_timer = std::mem::take(&mut self.fired);
         if !after_timer && let Some(message) = self.due(now) {
-            return self.fire(message);
+            return self.fire(message, now);
         }
         if self.cell.core.mailbox.has_urgent() {
             return self.serve_urgent(now);
         }
         if let Some(envelope) = self.cell.core.mailbox.take() {
-            return self.deliver(envelope);
+            return self.deliver(envelope, now);
         }
         match self.due(now) {
-            Some(message) => self.fire(message),
+            Some(message) => self.fire(message, now),
             None => self.rest(now),
         }
     }
 
-    fn fire(&mut self, message: S::Msg) -> Step {
+    fn fire(&mut self, message: S::Msg, now: Instant) -> Step {
         self.fired = true;
-        self.deliver(Envelope { message, call: None })
+        self.deliver(Envelope { message, call: None }, now)
     }
 
     #[inline]
@@ -265,7 +283,7 @@ impl<S: Service> Worker<S> {
             && let Some(envelope) = self.cell.core.mailbox.take()
         {
             self.before_urgent = Some(before - 1);
-            return self.deliver(envelope);
+            return self.deliver(envelope, now);
         }
         self.before_urgent = None;
         let Some(urgent) = self.cell.core.mailbox.pop_urgent() else {
@@ -276,15 +294,15 @@ impl<S: Service> Worker<S> {
             return Step::Again;
         }
         match catch_unwind(AssertUnwindSafe(urgent.message)) {
-            Ok(message) => self.deliver(Envelope { message, call: None }),
+            Ok(message) => self.deliver(Envelope { message, call: None }, now),
             Err(panic) => self.end(Exit::Panicked(panic_text(panic)), CrashContext::Running),
         }
     }
 
     /// Handles a message and, as a run, those behind it.
     #[inline]
-    fn deliver(&mut self, first: Envelope<S::Msg>) -> Step {
-        self.work();
+    fn deliver(&mut self, first: Envelope<S::Msg>, now: Instant) -> Step {
+        self.work(now);
         let outcome = catch_unwind(AssertUnwindSafe(|| self.handle_run(first)));
         self.conclude(outcome)
     }
@@ -299,6 +317,9 @@ impl<S: Service> Worker<S> {
             match self.handle_one(envelope) {
                 Ok(Next::Continue) => scope::handler_ended(|| Failure::NoReply),
                 other => return self.told_of(other),
+            }
+            if self.pulse.beat() {
+                self.look();
             }
             left -= 1;
             if left == 0 || self.has_more_than_messages() {
@@ -320,11 +341,11 @@ impl<S: Service> Worker<S> {
         scope::handler_begins();
         self.last_was_call = call.is_some();
         let Some(call) = call else {
-            self.label = Some(S::label(&message));
+            self.pulse.label(self.label.insert(S::label(&message)));
             return service.handle(message, &mut self.cx);
         };
         self.incarnation.holds(call);
-        self.label = Some(S::label(&message));
+        self.pulse.label(self.label.insert(S::label(&message)));
         let result = service.handle(message, &mut self.cx);
         self.incarnation.holds_no_more();
         result
@@ -337,7 +358,10 @@ impl<S: Service> Worker<S> {
 
     /// The incarnation is busy from here to its next rest.
     #[inline]
-    fn work(&mut self) {
+    fn work(&mut self, now: Instant) {
+        if self.pulse.is_at_rest() {
+            self.awake(now); // no thread waited: `now` is the present
+        }
         if self.incarnation.state() != Lifecycle::Processing {
             self.incarnation.set_state(Lifecycle::Processing);
         }
@@ -345,6 +369,30 @@ impl<S: Service> Worker<S> {
             self.cx.idle.due = None;
             self.cx.idle.told = false;
         }
+    }
+
+    /// Looks at the clock, and shows what came of it.
+    #[cold]
+    fn look(&mut self) {
+        self.pulse.look(self.cx.env.clock.now());
+        self.core().mailbox.measure();
+        self.report_handled();
+    }
+
+    /// Busy from here on.
+    fn awake(&mut self, now: Instant) {
+        if self.pulse.begin(now) {
+            self.overseer.busy(self.born.0, self.born.1);
+        }
+        self.core().mailbox.measure();
+    }
+
+    /// In a callback other than `handle`.
+    fn begin(&mut self, label: &'static str) {
+        let now = self.cx.env.clock.now();
+        self.pulse.rest(now);
+        self.pulse.label(label);
+        self.awake(now);
     }
 
     /// The kind of an error is the user's to say, and may panic: inside the guard.
@@ -402,11 +450,15 @@ impl<S: Service> Worker<S> {
                 idle.told = true;
                 idle.due = None;
                 self.label = Some("idle");
+                self.begin("idle");
                 return self.tell_idle();
             }
         }
         self.incarnation.set_state(Lifecycle::Running);
         self.report_handled();
+        if !self.has_thread() {
+            self.pulse.rest(now);
+        }
         let timer = self.cx.timers.next_deadline();
         Step::Idle(match (timer, self.cx.idle.due) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -421,6 +473,10 @@ impl<S: Service> Worker<S> {
             self.told_of(result)
         }));
         self.conclude(outcome)
+    }
+
+    fn has_thread(&self) -> bool {
+        self.burst > 1
     }
 
     fn report_handled(&mut self) {
@@ -441,21 +497,26 @@ impl<S: Service> Machine for Worker<S> {
     }
 
     fn wait(&mut self, until: Option<Instant>) {
-        let (core, incarnation) = (&self.cell.core, &self.incarnation);
-        let has_work = || core.mailbox.has_mail() || incarnation.told() != 0;
+        let (core, incarnation, clock) = (&self.cell.core, &self.incarnation, &self.cx.env.clock);
+        let suspended = self.suspended;
+        let has_mail = || if suspended { core.mailbox.has_orders() } else { core.mailbox.has_mail() };
+        let has_work = || has_mail() || incarnation.told() != 0;
         if !self.last_was_call {
             self.spinner.let_gather();
         }
-        if self.spinner.spin(has_work) {
-            return;
+        let pulse = &mut self.pulse;
+        if !self.spinner.spin_and(has_work, || pulse.rest(clock.now())) {
+            pulse.rest(clock.now());
+            if core.mailbox.wake.announce(incarnation.epoch) {
+                if !has_work() && core.mailbox.wake.is_asleep() {
+                    clock.park(until);
+                }
+                core.mailbox.wake.rise(incarnation.epoch);
+            }
         }
-        if !core.mailbox.wake.announce(incarnation.epoch) {
-            return;
+        if self.pulse.is_at_rest() {
+            self.awake(self.cx.env.clock.now());
         }
-        if !has_work() && core.mailbox.wake.is_asleep() {
-            self.cx.env.clock.park(until);
-        }
-        core.mailbox.wake.rise(incarnation.epoch);
     }
 
     fn has_a_thread(&mut self) {

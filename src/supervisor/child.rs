@@ -1,18 +1,20 @@
 //! A child as its supervisor sees it: something to launch, to stop and to bury.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clerk::Clerk;
 use super::machine::Supervision;
 use super::plan::{Plan, Request};
 use super::policy::ChildRules;
+use super::reference::SupervisorRef;
 use super::report::{Reporter, Scribe};
 use crate::service::context::Env;
 use crate::service::core::{Core, DeadReason, Urgent};
 use crate::service::exit::Exit;
 use crate::service::handle::Handle;
 use crate::service::incarnation::{Incarnation, told};
+use crate::service::inspect::Sight;
 use crate::service::machine::{Machine, Overseer};
 use crate::service::service::Service;
 use crate::service::thread::{ExitGuard, Host, Job, Zombies};
@@ -28,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) janitor: Arc<Clerk>,
     pub(crate) zombies: Zombies,
+    /// For the children that do not say.
+    pub(crate) stuck_after: Option<Duration>,
 }
 
 impl Site {
@@ -66,9 +70,15 @@ pub(crate) trait Child: Send + Sync {
     fn name(&self) -> Arc<str>;
     fn kind(&self) -> ChildKind;
     fn rules(&self) -> ChildRules;
+    /// How long it may be at one message before that is reported, if it says so.
+    fn stuck_after(&self) -> Option<Duration>;
     /// What is wrong with its description, if anything.
     fn fault(&self) -> Option<String>;
     fn incarnation(&self) -> Arc<Incarnation>;
+    /// What it shows of itself.
+    fn look(&self, now: Instant) -> Sight;
+    /// How to ask it, if it is a supervisor.
+    fn reference(&self) -> Option<SupervisorRef>;
     /// The next life: what its thread needs.
     fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit>;
     fn stop(&self, for_good: bool, deadline: Option<Instant>);
@@ -87,6 +97,7 @@ pub(crate) struct ServiceChild<S: Service> {
     pub(super) rules: ChildRules,
     pub(super) stack: Option<usize>,
     pub(super) registered: bool,
+    pub(super) stuck_after: Option<Duration>,
     pub(super) fault: Option<String>,
 }
 
@@ -116,12 +127,24 @@ impl<S: Service> Child for ServiceChild<S> {
         self.rules
     }
 
+    fn stuck_after(&self) -> Option<Duration> {
+        self.stuck_after
+    }
+
     fn fault(&self) -> Option<String> {
         self.fault.clone()
     }
 
     fn incarnation(&self) -> Arc<Incarnation> {
         self.cell.core.incarnation()
+    }
+
+    fn look(&self, now: Instant) -> Sight {
+        self.cell.core.look(now)
+    }
+
+    fn reference(&self) -> Option<SupervisorRef> {
+        None
     }
 
     fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit> {
@@ -173,12 +196,25 @@ impl Child for SupervisorChild {
         self.plan.as_child
     }
 
+    /// It never blocks.
+    fn stuck_after(&self) -> Option<Duration> {
+        None
+    }
+
     fn fault(&self) -> Option<String> {
         self.plan.fault(false)
     }
 
     fn incarnation(&self) -> Arc<Incarnation> {
         self.plan.core.incarnation()
+    }
+
+    fn look(&self, now: Instant) -> Sight {
+        self.plan.core.look(now)
+    }
+
+    fn reference(&self) -> Option<SupervisorRef> {
+        Some(SupervisorRef::to(&self.plan.core))
     }
 
     fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit> {
@@ -224,11 +260,11 @@ fn retire_core<M: Send + 'static>(core: &Core<M>, site: &Site, path: &Arc<str>, 
     if closed {
         site.entered(path, &core.incarnation());
     }
-    core.mailbox.len() > 0 // also where the worker closed it, and is stuck with what it drains
+    core.mailbox.has_left() // also where the worker closed it, and is stuck with what it drains
 }
 
 /// The path of a supervisor below another; the root's is its name.
-fn path_of(parent: &Arc<str>, name: &Arc<str>) -> Arc<str> {
+pub(super) fn path_of(parent: &Arc<str>, name: &Arc<str>) -> Arc<str> {
     if parent.is_empty() { Arc::clone(name) } else { Arc::from(format!("{parent}/{name}")) }
 }
 

@@ -31,6 +31,12 @@ impl Intensity {
         self.charged.len() <= self.max_restarts
     }
 
+    /// How many restarts count at `now`.
+    pub(crate) fn recent(&self, now: Instant) -> usize {
+        let counts = |then: &&Instant| now.saturating_duration_since(**then) <= self.period;
+        self.charged.iter().filter(counts).count()
+    }
+
     fn forget_before(&mut self, now: Instant) {
         while self.charged.front().is_some_and(|then| now.saturating_duration_since(*then) > self.period) {
             self.charged.pop_front();

@@ -8,6 +8,7 @@
 mod asks;
 mod end;
 mod reports;
+mod stuck;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use super::policy::{Action, Answer, ChildState, Epoch, Event, ExitKind, Hung, Ke
 use super::reference::{ChildCounts, ChildInfo};
 use super::report::{CrashReport, SupervisionEvent};
 use super::strategy::Restart;
+use super::watchdog::Watchdog;
+use crate::service::activity::Activity;
 use crate::service::core::DeadReason;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::incarnation::{Incarnation, told};
@@ -87,6 +90,7 @@ pub(crate) struct Supervision {
     keys: Key,
     tickets: Ticket,
     asked_to_stop: bool,
+    watchdog: Watchdog,
     ending: Option<Ending>,
     spinner: Spinner,
 }
@@ -100,6 +104,10 @@ struct Inbox {
 impl Overseer for Inbox {
     fn ready(&self, child: u64, epoch: u64) {
         send_urgent(&self.plan.core, self.epoch, Request::Ready(child, epoch));
+    }
+
+    fn busy(&self, child: u64, epoch: u64) {
+        send_urgent(&self.plan.core, self.epoch, Request::Busy(child, epoch));
     }
 
     fn over(&self, child: u64, epoch: u64, ending: Ending) {
@@ -132,6 +140,7 @@ impl Supervision {
             keys: 0,
             tickets: 0,
             asked_to_stop: false,
+            watchdog: Watchdog::default(),
             ending: None,
             spinner: Spinner::new(Wait::Park),
         }
@@ -166,23 +175,34 @@ impl Supervision {
         if heard {
             return Step::Again;
         }
-        let due = match self.phase {
-            Phase::Reaping(until) => Some(until),
-            _ => self.policy.next_deadline(),
-        };
+        let due = self.next_deadline();
         if due.is_some_and(|at| at <= now) {
-            match self.phase {
-                Phase::Reaping(_) => self.phase = Phase::Over,
-                _ => self.decide(now, Event::Tick),
-            }
+            self.tick(now);
             return Step::Again;
         }
         Step::Idle(due)
     }
 
+    fn next_deadline(&self) -> Option<Instant> {
+        if let Phase::Reaping(until) = self.phase {
+            return Some(until);
+        }
+        [self.policy.next_deadline(), self.watchdog.next_deadline()].into_iter().flatten().min()
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if let Phase::Reaping(_) = self.phase {
+            self.phase = Phase::Over;
+            return;
+        }
+        self.look_after(now);
+        self.decide(now, Event::Tick);
+    }
+
     fn hear(&mut self, now: Instant, request: Request) {
         match request {
             Request::Ready(key, epoch) => self.decide(now, Event::Ready { key, epoch }),
+            Request::Busy(key, epoch) => self.became_busy(now, key, epoch),
             Request::Over(key, epoch, ending) => self.over(now, key, epoch, ending),
             Request::Stillborn(key, epoch, exit) => self.decide(now, Event::Exited { key, epoch, exit }),
             Request::Stop(deadline) => {
@@ -217,6 +237,7 @@ impl Supervision {
             },
             Request::Which(reply) => reply.send(self.which()),
             Request::Count(reply) => reply.send(self.count()),
+            Request::Inspect(reply) => reply.send(self.inspect(now)),
         }
     }
 
@@ -270,6 +291,7 @@ impl Supervision {
     }
 
     fn launch(&mut self, key: Key, epoch: Epoch) {
+        let watched = self.kids.get(&key).is_some_and(|kid| self.stuck_after(&kid.child).is_some());
         let Some(kid) = self.kids.get_mut(&key) else { return };
         let launch = Launch {
             child: key,
@@ -281,6 +303,7 @@ impl Supervision {
                 // A static child lives again with a nested supervisor that is restarted.
                 is_last: kid.child.rules().restart == Restart::Temporary
                     && (self.plan.is_root() || key > self.plan.children.len() as u64),
+                watched,
             },
         };
         kid.epoch = epoch;

@@ -5,6 +5,7 @@ pub(crate) mod child;
 mod clerk;
 pub(crate) mod dynamic;
 pub(crate) mod errors;
+pub(crate) mod inspect;
 mod intensity;
 mod machine;
 pub(crate) mod owner;
@@ -19,3 +20,4 @@ pub(crate) mod strategy;
 #[allow(clippy::module_inception)] // the noun of the file
 pub(crate) mod supervisor;
 pub(crate) mod tree;
+mod watchdog;

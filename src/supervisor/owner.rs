@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::inspect::{InspectError, NodeInfo};
 use super::reference::{ChildCounts, ChildInfo, SupervisorRef};
 use super::report::ShutdownReport;
 use super::spec::ChildSpec;
@@ -93,6 +94,15 @@ impl SupervisorHandle {
     /// As [`SupervisorRef::count_children`].
     pub fn count_children(&self) -> ChildCounts {
         self.reference().count_children()
+    }
+
+    /// As [`SupervisorRef::inspect`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn inspect(&self) -> Result<NodeInfo, InspectError> {
+        self.reference().inspect()
     }
 
     /// What is known of the root supervisor itself, without asking it.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::child::Child;
 use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::inspect::Answer;
 use super::policy::{ChildRules, ExitKind, Rules};
 use super::reference::{ChildCounts, ChildInfo};
 use super::report::Hook;
@@ -19,9 +20,11 @@ use crate::service::machine::Ending;
 use crate::service::reply::Reply;
 use crate::sync::Clock;
 
-/// What a supervisor is told. The first five by children and parents, in the urgent lane.
+/// What a supervisor is told. The first six by children and parents, in the urgent lane.
 pub(crate) enum Request {
     Ready(u64, u64),
+    /// It became busy, and wants to be looked after.
+    Busy(u64, u64),
     Over(u64, u64, Ending),
     /// There was no thread for it.
     Stillborn(u64, u64, ExitKind),
@@ -34,6 +37,7 @@ pub(crate) enum Request {
     Delete(Arc<str>, Reply<Result<(), DeleteChildError>>),
     Which(Reply<Vec<ChildInfo>>),
     Count(Reply<ChildCounts>),
+    Inspect(Reply<Answer>),
 }
 
 /// A supervisor as it was described. Outlives its incarnations.
@@ -73,13 +77,15 @@ pub(crate) struct Rooted {
     pub(crate) clock: Option<Clock>,
     pub(crate) registry: Option<Registry>,
     pub(crate) shutdown: Option<Duration>,
+    pub(crate) stuck_after: Option<Duration>,
     pub(crate) deny_abort: bool,
 }
 
 impl Rooted {
     fn is_set(&self) -> bool {
-        let Self { hook, clock, registry, shutdown, deny_abort } = self;
-        hook.is_some() || clock.is_some() || registry.is_some() || shutdown.is_some() || *deny_abort
+        let Self { hook, clock, registry, shutdown, stuck_after, deny_abort } = self;
+        let durations = shutdown.is_some() || stuck_after.is_some();
+        hook.is_some() || clock.is_some() || registry.is_some() || durations || *deny_abort
     }
 }
 
@@ -107,7 +113,8 @@ impl Plan {
         let rooted = &self.rooted;
         if !as_root && rooted.is_set() {
             return Some(
-                "hook, clock, registry, shutdown_timeout and deny_abort are the root's to say".into(),
+                "hook, clock, registry, shutdown_timeout, stuck_after and deny_abort are the root's to say"
+                    .into(),
             );
         }
         let mut names = HashSet::new();

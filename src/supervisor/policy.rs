@@ -124,6 +124,15 @@ impl Policy {
         [self.children.next_deadline(), self.group.deadline()].into_iter().flatten().min()
     }
 
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// How many restarts count against the intensity now.
+    pub(crate) fn recent_restarts(&self, now: Instant) -> usize {
+        self.window.recent(now)
+    }
+
     /// All children in order of start.
     #[cfg(test)]
     pub(crate) fn children(&self) -> impl Iterator<Item = (Key, ChildState)> {

@@ -168,7 +168,7 @@ impl SupervisorRef {
 
     /// Asks; `None` when the supervisor is gone. No deadline of its own: the answer comes when the
     /// child's has, and a supervisor never blocks.
-    fn ask<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Option<T> {
+    pub(super) fn ask<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Option<T> {
         if self.status().epoch == 0 {
             return None; // it was not started: nobody would answer
         }

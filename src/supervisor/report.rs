@@ -68,6 +68,20 @@ pub enum SupervisionEvent {
         /// Which incarnation.
         epoch: u64,
     },
+    /// A service has been busy with one message, or in one callback, for longer than
+    /// [`stuck_after`](crate::ChildSpec::stuck_after) says. Told once for each message; nothing is done.
+    Stuck {
+        /// The path of the supervisor.
+        supervisor: Arc<str>,
+        /// The child.
+        child: Arc<str>,
+        /// Which incarnation.
+        epoch: u64,
+        /// The message, as [`Service::label`](crate::Service::label) calls it, or the callback.
+        label: &'static str,
+        /// For how long so far.
+        busy: Duration,
+    },
     /// A supervisor restarted more often than its intensity allows, and ends.
     GaveUp {
         /// The path of the supervisor.
@@ -163,6 +177,9 @@ fn write_log(level: log::Level, event: &SupervisionEvent) {
         }
         SupervisionEvent::Abandoned { supervisor, child, epoch } => {
             log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch; "{child} was abandoned");
+        }
+        SupervisionEvent::Stuck { supervisor, child, epoch, label, busy } => {
+            log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch, message = *label, busy:debug = busy; "{child} has been busy with {label} for {busy:?}");
         }
         SupervisionEvent::GaveUp { supervisor, child, restarts, period } => {
             log::log!(level, supervisor = &**supervisor, child = &**child, restarts = *restarts, period:debug = period; "{supervisor} gave up on {child}");

@@ -106,6 +106,7 @@ pub struct ChildSpec<S: Service> {
     reactions: Reactions,
     undertaker: Mutex<Option<Undertaker<S::Msg>>>,
     stack: Option<usize>,
+    stuck_after: Option<Duration>,
     registered: bool,
     core: OnceLock<Arc<Core<S::Msg>>>,
     fault: Option<String>,
@@ -131,6 +132,7 @@ impl<S: Service> ChildSpec<S> {
             reactions: Reactions::default(),
             undertaker: Mutex::new(None),
             stack: None,
+            stuck_after: None,
             registered: false,
             core: OnceLock::new(),
             fault: None,
@@ -182,6 +184,14 @@ impl<S: Service> ChildSpec<S> {
     /// thread is abandoned. 5 s if nothing is said.
     pub fn init_timeout(mut self, limit: Duration) -> Self {
         self.rules.init = limit;
+        self
+    }
+
+    /// Reports the child as [`Stuck`](crate::SupervisionEvent::Stuck) when it has been busy with one
+    /// message, or in one callback, for so long. It is not touched. What its root's
+    /// [`stuck_after`](crate::Supervisor::stuck_after) says, if nothing is said.
+    pub fn stuck_after(mut self, busy: Duration) -> Self {
+        self.stuck_after = Some(busy);
         self
     }
 
@@ -276,6 +286,7 @@ impl<S: Service> ChildSpec<S> {
             fault: self.fault(),
             rules: self.rules,
             stack: self.stack,
+            stuck_after: self.stuck_after,
             registered: self.registered,
             cell: Arc::new(Cell {
                 core,

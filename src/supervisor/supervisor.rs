@@ -161,6 +161,16 @@ impl Supervisor {
         self
     }
 
+    /// Reports each service of the tree as [`Stuck`](SupervisionEvent::Stuck) when it has been busy
+    /// with one message, or in one callback, for so long. Nothing else is done to it. Nobody is
+    /// reported, if nothing is said. Only for the root; [`ChildSpec::stuck_after`] is for one child.
+    ///
+    /// Who is busy is looked at once in such a time, at the earliest; who is idle never.
+    pub fn stuck_after(mut self, busy: Duration) -> Self {
+        self.rooted.stuck_after = Some(busy);
+        self
+    }
+
     /// Refuses to start where a panic aborts the process (`panic = "abort"`), instead of logging it
     /// as an error: there no crash can be survived. Only for the root.
     pub fn deny_abort(mut self) -> Self {

@@ -50,6 +50,9 @@ impl Overseer for Watch {
         self.up.open();
     }
 
+    /// A supervisor is not looked after.
+    fn busy(&self, _child: u64, _epoch: u64) {}
+
     fn over(&self, _child: u64, _epoch: u64, ending: Ending) {
         *self.exit.lock() = Some(ending.exit);
         self.up.open();
@@ -94,7 +97,7 @@ impl Tree {
             epoch: 1,
             overseer,
             predecessor: None,
-            before: Before { crashed: false, is_last: false },
+            before: Before { crashed: false, is_last: false, watched: false },
         };
         let job = child.launch(&site, &Arc::from(""), launch);
         let job = job.map_err(|_| StartError::Stopped { supervisor: Arc::clone(&supervisor) })?;
@@ -191,6 +194,7 @@ fn site(plan: &Plan, host: Host) -> Site {
         reporter: Arc::new(Reporter::new(&name, rooted.hook, inline)),
         janitor: Arc::new(Clerk::new(format!("{name}:janitor"), usize::MAX, inline)),
         zombies: Zombies::default(),
+        stuck_after: rooted.stuck_after,
         host,
     }
 }

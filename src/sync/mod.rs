@@ -8,11 +8,13 @@
 mod clock;
 #[cfg(all(test, feature = "loom"))]
 mod conformance;
+mod figure;
 #[cfg(feature = "loom")]
 pub mod model;
 pub(crate) mod real;
 
 pub use clock::{Clock, ManualClock};
+pub(crate) use figure::Figure;
 /// What a signal handler looks at: the real thing, also in a model.
 #[cfg(feature = "signals")]
 pub(crate) use std::sync::atomic::AtomicBool as SignalFlag;

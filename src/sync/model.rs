@@ -151,6 +151,8 @@ pub(crate) enum Mutant {
     IgnoreStop,
     JoinWithoutFence,
     LeaveAsleep,
+    LookAwayBlindly,
+    OrderWithoutRecheck,
     RiseFromAnySeat,
     SendWithoutFence,
     SendWithoutRecheck,

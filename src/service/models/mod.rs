@@ -12,7 +12,9 @@ mod monitor;
 mod names;
 mod reply;
 mod space;
+mod system;
 mod wake;
+mod watch;
 
 use std::convert::Infallible;
 use std::panic::resume_unwind;
@@ -128,6 +130,8 @@ struct World {
     endings: Record<(u64, String)>,
     /// Each time a worker closed its child, with its epoch.
     closings: Record<u64>,
+    /// Each time a worker asked to be looked after, with its epoch.
+    alarms: Record<u64>,
     /// Lets a hanging handler go.
     let_go: Gate,
     watched: Mutex<Option<Handle<Msg>>>,
@@ -188,6 +192,10 @@ impl Observer for World {
 impl Overseer for World {
     fn ready(&self, _child: u64, _epoch: u64) {}
 
+    fn busy(&self, _child: u64, epoch: u64) {
+        self.alarms.add(epoch);
+    }
+
     fn over(&self, _child: u64, epoch: u64, ending: Ending) {
         self.endings.add((epoch, ending.exit.to_string()));
     }
@@ -245,7 +253,7 @@ impl Child {
         let env = Env { clock: Clock::system(), registry: Registry::new(), observer };
         let overseer = Arc::clone(&self.world) as Arc<dyn Overseer>;
         let born = (1, incarnation.epoch);
-        let before = worker::Before { crashed: false, is_last: false };
+        let before = worker::Before { crashed: false, is_last: false, watched: false };
         Worker::new(Arc::clone(&self.cell), env, overseer, born, Arc::clone(incarnation), before)
     }
 

@@ -24,6 +24,7 @@ impl<S: Service> Worker<S> {
             return self.vanish();
         }
         self.enter(Lifecycle::Terminating);
+        self.begin("terminate");
         let (Some(service), Some(ending)) = (self.service.as_mut(), self.ending.as_mut()) else {
             return Step::Again;
         };
@@ -40,6 +41,7 @@ impl<S: Service> Worker<S> {
             return self.vanish();
         }
         self.enter(Lifecycle::Cleanup);
+        self.begin("drop");
         let exit = self.ending.as_ref().map_or(Exit::Killed, |ending| ending.exit.clone());
         self.drop_state(if exit.is_calm() { Failure::Stopped } else { Failure::Crashed });
         if self.incarnation.is_abandoned() {
@@ -52,6 +54,7 @@ impl<S: Service> Worker<S> {
             self.core().ended(&exit);
             self.enter(Lifecycle::Restarting);
         }
+        self.pulse.rest(self.cx.env.clock.now());
         Step::Over
     }
 
@@ -97,6 +100,7 @@ impl<S: Service> Worker<S> {
     #[cold]
     pub(super) fn vanish(&mut self) -> Step {
         self.phase = Phase::Over;
+        self.begin("drop");
         self.drop_state(Failure::Crashed);
         self.ending = Some(Ending::of(Exit::Killed, CrashContext::Running));
         Step::Over

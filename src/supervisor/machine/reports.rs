@@ -1,6 +1,7 @@
 //! What a supervisor says: of crashes and restarts to the reporter, of its children to who asks.
 
 use super::*;
+use crate::supervisor::inspect::{self, KidAnswer, SupervisorInfo};
 
 impl Supervision {
     pub(super) fn restarting(&mut self, key: Key, delay: Duration) {
@@ -40,6 +41,23 @@ impl Supervision {
         self.kids.values().map(info).collect()
     }
 
+    pub(super) fn inspect(&self, now: Instant) -> inspect::Answer {
+        let rules = self.policy.rules();
+        inspect::Answer {
+            own: SupervisorInfo {
+                strategy: rules.strategy,
+                intensity: rules.max_restarts,
+                period: rules.period,
+                recent: self.policy.recent_restarts(now),
+                abandoned: self.abandoned.len(),
+            },
+            parent: Arc::clone(&self.parent),
+            restart: self.plan.as_child.restart,
+            now,
+            kids: self.kids.values().map(kid_answer).collect(),
+        }
+    }
+
     pub(super) fn count(&self) -> ChildCounts {
         let counts = self.policy.counts();
         let supervisors = self.kids.values().filter(|kid| kid.child.kind() == ChildKind::Supervisor).count();
@@ -52,6 +70,10 @@ impl Supervision {
             workers: counts.specs - supervisors,
         }
     }
+}
+
+fn kid_answer(kid: &Kid) -> KidAnswer {
+    KidAnswer { child: Arc::clone(&kid.child), restarts: kid.restarts, last_exit: kid.last_exit.clone() }
 }
 
 fn info(kid: &Kid) -> ChildInfo {

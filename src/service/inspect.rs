@@ -1,0 +1,81 @@
+//! What can be seen of a child from outside, without asking it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::core::Core;
+use super::exit::Lifecycle;
+
+/// What is known of a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MailboxInfo {
+    /// Messages in it now.
+    pub queued: usize,
+    /// Messages it holds at most.
+    pub capacity: usize,
+    /// The most messages that were seen in it, since the child was made. The service looks as often
+    /// as at its clock, so up to 64 messages of a peak may be missing; a mailbox that was full is
+    /// always seen.
+    pub high_water: usize,
+}
+
+/// What a service is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Current {
+    /// The message in its handler, as [`Service::label`](crate::Service::label) calls it, or the
+    /// callback: `init`, `idle`, `system`, `terminate`, `drop`.
+    pub label: &'static str,
+    /// For how long, at most: since the service last looked at its clock, which it does before and
+    /// after each wait, and about every 2 us or after each message, whichever is longer.
+    pub busy: Duration,
+}
+
+impl fmt::Display for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {:?}", self.label, self.busy)
+    }
+}
+
+/// What one child shows of itself.
+pub(crate) struct Sight {
+    pub(crate) state: Lifecycle,
+    pub(crate) epoch: u64,
+    pub(crate) uptime: Duration,
+    pub(crate) mailbox: MailboxInfo,
+    pub(crate) handled: u64,
+    pub(crate) shed: u64,
+    pub(crate) dead_letters: u64,
+    pub(crate) busy: Duration,
+    pub(crate) current: Option<Current>,
+    pub(crate) waits_for: Option<Arc<str>>,
+}
+
+impl<M: Send + 'static> Core<M> {
+    /// Looks at the child. Takes no lock but those of the incarnation and the edge, for a moment.
+    pub(crate) fn look(&self, now: Instant) -> Sight {
+        let incarnation = self.incarnation();
+        let (state, age) = (incarnation.state(), incarnation.age(now));
+        let lives = !matches!(state, Lifecycle::Stopped | Lifecycle::Failed | Lifecycle::Restarting);
+        let started = lives && incarnation.epoch > 0;
+        let activity = if started { incarnation.activity(now) } else { None };
+        Sight {
+            state,
+            epoch: incarnation.epoch,
+            uptime: if started { age } else { Duration::ZERO },
+            mailbox: MailboxInfo {
+                queued: self.mailbox.len(),
+                capacity: self.mailbox.capacity(),
+                high_water: self.mailbox.high_water(),
+            },
+            handled: self.handled(),
+            shed: self.mailbox.shed(),
+            dead_letters: self.dead_letters(),
+            busy: incarnation.trace.busy(age),
+            current: activity.map(|activity| Current { label: activity.label, busy: activity.busy }),
+            waits_for: self.node.waits_for(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The stuck detector: who has been busy with one message for too long. It reports, and does
+//! nothing else.
+//!
+//! A pure machine. It is told when a child becomes busy, comes by when the child's limit is over,
+//! and says what to make of what is seen then. A child at rest is let go, so an idle tree has no
+//! deadlines here.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::policy::{Epoch, Key};
+
+/// Whom it looks after, by when it comes by.
+#[derive(Debug, Default)]
+pub(crate) struct Watchdog(BTreeMap<(Instant, Key), Watched>);
+
+/// One incarnation that was busy when it was seen last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watched {
+    pub(crate) epoch: Epoch,
+    pub(crate) limit: Duration,
+    /// Since when it was busy with what was reported.
+    told: Option<Instant>,
+}
+
+/// What to make of a busy child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It goes on with its messages.
+    Moving,
+    /// It has been at this one for longer than its limit. Said once.
+    Stuck,
+    /// Still the same, which was said.
+    StillStuck,
+}
+
+impl Watchdog {
+    /// The child became busy.
+    pub(crate) fn watch(&mut self, key: Key, epoch: Epoch, limit: Duration, now: Instant) {
+        self.come_by(key, Watched { epoch, limit, told: None }, now);
+    }
+
+    /// When to come by next.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.0.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Whom to look at now. Who is busy is given back with [`saw`](Self::saw); the others are let go.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Key, Watched)> {
+        let first = self.0.first_entry()?;
+        let (at, key) = *first.key();
+        (at <= now).then(|| (key, first.remove()))
+    }
+
+    /// It is busy, with one message since `since`.
+    pub(crate) fn saw(&mut self, key: Key, watched: Watched, since: Instant, now: Instant) -> Verdict {
+        let (verdict, from) = match watched.told {
+            _ if now.saturating_duration_since(since) < watched.limit => (Verdict::Moving, since),
+            Some(told) if told == since => (Verdict::StillStuck, now),
+            _ => (Verdict::Stuck, now),
+        };
+        let told = if verdict == Verdict::Moving { None } else { Some(since) };
+        self.come_by(key, Watched { told, ..watched }, from);
+        verdict
+    }
+
+    /// A limit that the clock does not reach is no limit.
+    fn come_by(&mut self, key: Key, watched: Watched, from: Instant) {
+        if let Some(at) = from.checked_add(watched.limit) {
+            self.0.insert((at, key), watched);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// An `Instant` has no other origin.
+    #[allow(clippy::disallowed_methods)]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn visit(dog: &mut Watchdog, since: Instant, now: Instant) -> Option<Verdict> {
+        let (key, watched) = dog.pop_due(now)?;
+        Some(dog.saw(key, watched, since, now))
+    }
+
+    #[test]
+    fn it_comes_by_at_the_limit_and_reports_once() {
+        let (mut dog, t) = (Watchdog::default(), start());
+        dog.watch(1, 1, SECOND, t);
+        assert_eq!(dog.next_deadline(), Some(t + SECOND));
+        assert_eq!(visit(&mut dog, t, t + SECOND / 2), None);
+        assert_eq!(visit(&mut dog, t, t + SECOND), Some(Verdict::Stuck));
+        assert_eq!(visit(&mut dog, t, t + 2 * SECOND), Some(Verdict::StillStuck));
+        assert_eq!(dog.next_deadline(), Some(t + 3 * SECOND));
+    }
+
+    #[test]
+    fn who_moves_is_looked_at_when_the_present_message_has_had_its_time() {
+        let (mut dog, t) = (Watchdog::default(), start());
+        dog.watch(1, 1, SECOND, t);
+        let later = t + SECOND * 3 / 4;
+        assert_eq!(visit(&mut dog, later, t + SECOND), Some(Verdict::Moving));
+        assert_eq!(dog.next_deadline(), Some(later + SECOND));
+        assert_eq!(visit(&mut dog, later, later + SECOND), Some(Verdict::Stuck));
+    }
+
+    #[test]
+    fn a_second_message_that_takes_too_long_is_reported_too() {
+        let (mut dog, t) = (Watchdog::default(), start());
+        dog.watch(1, 1, SECOND, t);
+        assert_eq!(visit(&mut dog, t, t + SECOND), Some(Verdict::Stuck));
+        assert_eq!(visit(&mut dog, t + SECOND, t + 2 * SECOND), Some(Verdict::Stuck));
+    }
+
+    #[test]
+    fn who_is_not_given_back_is_let_go() {
+        let (mut dog, t) = (Watchdog::default(), start());
+        dog.watch(1, 1, SECOND, t);
+        dog.watch(2, 1, SECOND, t);
+        assert!(dog.pop_due(t + SECOND).is_some() && dog.pop_due(t + SECOND).is_some());
+        assert_eq!(dog.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_limit_beyond_the_clock_is_none() {
+        let (mut dog, t) = (Watchdog::default(), start());
+        dog.watch(1, 1, Duration::MAX, t);
+        assert_eq!(dog.next_deadline(), None);
+    }
+}

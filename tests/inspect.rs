@@ -1,0 +1,337 @@
+//! The tree as it stands, and who is stuck in it.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::*;
+use underpin::{
+    AutoShutdown, ChildKind, Clock, Exit, InspectError, Lifecycle, NodeInfo, Overflow, Restart, Strategy,
+    SupervisionEvent, Supervisor,
+};
+
+fn node<'a>(tree: &'a NodeInfo, path: &str) -> &'a NodeInfo {
+    tree.find(path).unwrap_or_else(|| panic!("no `{path}` in\n{tree}"))
+}
+
+// ---- inspect -----------------------------------------------------------------------------
+
+#[test]
+fn the_whole_tree_is_shown_in_the_order_of_start() {
+    let journal = Journal::new();
+    let net = Supervisor::new("net")
+        .strategy(Strategy::RestForOne)
+        .child(bot("b", &journal))
+        .child(bot("c", &journal));
+    let app = patient("app").child(bot("a", &journal)).supervisor(net).child(bot("d", &journal));
+    let app = app.start().expect("starts");
+    let tree = app.inspect().expect("it is up");
+    let paths: Vec<_> = tree.walk().map(|node| &*node.path).collect();
+    assert_eq!(paths, ["app", "app/a", "app/net", "app/net/b", "app/net/c", "app/d"]);
+    let net = node(&tree, "app/net");
+    assert_eq!((net.kind, net.state, net.epoch), (ChildKind::Supervisor, Lifecycle::Running, 1));
+    assert_eq!(net.supervisor.map(|own| own.strategy), Some(Strategy::RestForOne));
+    assert_eq!(node(&tree, "app/net/c").kind, ChildKind::Worker);
+    assert_eq!(tree.to_string().lines().count(), 6);
+    let below = app.reference().inspect().expect("it is up");
+    assert_eq!(below.children.len(), 3);
+}
+
+#[test]
+fn restarts_epoch_uptime_and_last_exit_follow_a_crash() {
+    let (clock, hand) = Clock::manual();
+    let journal = Journal::new();
+    let spec = bot("a", &journal);
+    let handle = spec.handle();
+    let app = Supervisor::new("app").intensity(5, Duration::from_secs(60)).clock(clock).child(spec);
+    let app = app.start().expect("starts");
+    hand.advance(3 * SECOND);
+    let tree = app.inspect().expect("up");
+    assert_eq!(node(&tree, "app/a").uptime, 3 * SECOND);
+    handle.cast(boom()).expect("sent");
+    assert_eq!(handle.call(Msg::Epoch).ok(), Some(2));
+    hand.advance(SECOND);
+    let tree = app.inspect().expect("up");
+    let a = node(&tree, "app/a");
+    assert_eq!((a.epoch, a.restarts, a.uptime), (2, 1, SECOND));
+    assert!(matches!(a.last_exit, Some(Exit::Panicked(_))), "{:?}", a.last_exit);
+    let own = tree.supervisor.expect("it answered");
+    assert_eq!((own.intensity, own.period, own.recent), (5, Duration::from_secs(60), 1));
+    hand.advance(Duration::from_secs(61));
+    let later = app.inspect().expect("up").supervisor.expect("it answered");
+    assert_eq!(later.recent, 0, "older than the period");
+}
+
+#[test]
+fn mailbox_depth_capacity_high_water_handled_and_losses_are_counted() {
+    let spec = bot("a", &Journal::new()).capacity(8).overflow(Overflow::DropNewest);
+    let handle = spec.handle();
+    let app = patient("app").child(spec).start().expect("starts");
+    let release = occupy(&handle);
+    for _ in 0..5 {
+        handle.cast(Msg::Add(1)).expect("sent");
+    }
+    let tree = app.inspect().expect("up");
+    let a = node(&tree, "app/a");
+    assert_eq!((a.mailbox.queued, a.mailbox.capacity, a.mailbox.high_water), (5, 8, 5));
+    for _ in 0..5 {
+        handle.cast(Msg::Add(1)).expect("taken or shed");
+    }
+    release.open();
+    eventually("all is handled", || handle.call(Msg::Total).is_ok_and(|total| total == 8));
+    handle.sys().suspend().expect("it lives"); // so that what it handled is reported
+    let tree = app.inspect().expect("up");
+    let a = node(&tree, "app/a");
+    assert_eq!((a.mailbox.queued, a.mailbox.high_water, a.dead_letters), (0, 8, 2));
+    assert!(a.shed >= 2 && a.handled > 9, "{a:?}"); // and the calls that came too early
+}
+
+/// The queue fills while one message takes long: seen though nobody looked, as the service looks
+/// after each slow message.
+#[test]
+fn a_peak_that_nobody_saw_is_in_the_high_water_mark() {
+    let spec = bot("a", &Journal::new()).capacity(1000);
+    let handle = spec.handle();
+    let app = patient("app").child(spec).start().expect("starts");
+    let release = occupy(&handle);
+    for _ in 0..500 {
+        handle.cast(Msg::Add(1)).expect("sent");
+    }
+    release.open();
+    assert_eq!(handle.call(Msg::Total).ok(), Some(500));
+    let tree = app.inspect().expect("up");
+    let high = node(&tree, "app/a").mailbox.high_water;
+    assert!((500 - 64..=501).contains(&high), "{high}");
+}
+
+#[test]
+fn who_is_busy_says_with_what_and_for_how_long_and_who_is_idle_says_nothing() {
+    let (clock, hand) = Clock::manual();
+    let spec = bot("a", &Journal::new());
+    let handle = spec.handle();
+    let app = patient("app").clock(clock).child(spec).start().expect("starts");
+    eventually("it rests", || {
+        let tree = app.inspect().expect("up");
+        node(&tree, "app/a").current.is_none()
+    });
+    hand.advance(7 * SECOND);
+    let release = occupy(&handle);
+    hand.advance(3 * SECOND);
+    let tree = app.inspect().expect("up");
+    let a = node(&tree, "app/a");
+    let current = a.current.expect("it is busy");
+    assert_eq!((current.label, current.busy), ("Do", 3 * SECOND));
+    assert_eq!((a.state, a.busy, a.busy_ratio()), (Lifecycle::Processing, 3 * SECOND, 0.3));
+    assert!(tree.to_string().contains("at Do for 3s"), "{tree}");
+    release.open();
+    eventually("it rests again", || {
+        let tree = app.inspect().expect("up");
+        node(&tree, "app/a").current.is_none()
+    });
+    hand.advance(2 * SECOND);
+    let tree = app.inspect().expect("up");
+    assert_eq!(node(&tree, "app/a").busy_ratio(), 0.25);
+}
+
+#[test]
+fn callbacks_are_labelled_too() {
+    let journal = Journal::new();
+    let (inside, release) = (Latch::new(), Latch::new());
+    let (tell, held) = (inside.clone(), release.clone());
+    let spec = bot_with("a", &journal, move |bot| {
+        let (tell, held) = (tell.clone(), held.clone());
+        bot.on_terminate(move |_, _| {
+            tell.open();
+            held.wait();
+        })
+    });
+    let app = patient("app").child(bot("first", &journal)).start().expect("starts");
+    app.start_child(spec).expect("starts");
+    let reference = app.reference();
+    let stopping = aside(move || reference.terminate_child("a"));
+    inside.wait();
+    let tree = app.inspect().expect("the supervisor answers while it stops a child");
+    let a = node(&tree, "app/a");
+    assert_eq!(
+        (a.state, a.current.map(|current| current.label)),
+        (Lifecycle::Terminating, Some("terminate"))
+    );
+    release.open();
+    stopping.done().expect("stopped");
+}
+
+#[test]
+fn who_waits_for_whom_is_shown() {
+    let journal = Journal::new();
+    let (first, second) = (bot("x", &journal), bot("y", &journal));
+    let (x, y) = (first.handle(), second.handle());
+    let app = patient("app").child(first).child(second).start().expect("starts");
+    let release = occupy(&y);
+    let callee = y.clone();
+    let calls = act(move |_, _| {
+        let _answer = callee.call_timeout(LONG, Msg::Total);
+        Ok(underpin::Next::Continue)
+    });
+    x.cast(calls).expect("sent");
+    eventually("x waits for y", || {
+        let tree = app.inspect().expect("up");
+        tree.waits() == [(Arc::from("app/x"), Arc::from("y"))]
+    });
+    let shown = app.inspect().expect("up").to_string();
+    assert!(shown.contains("waits for `y`"), "{shown}");
+    release.open();
+    assert_eq!(x.call(Msg::Total).ok(), Some(0));
+    assert_eq!(app.inspect().expect("up").waits(), []);
+}
+
+#[test]
+fn inspect_answers_while_children_hang_start_back_off_and_stop() {
+    let journal = Journal::new();
+    let slow = underpin::Backoff::exponential(Duration::from_secs(60), Duration::from_secs(60));
+    let specs = [bot("hangs", &journal), bot("waits", &journal).backoff(slow), bot("gone", &journal)];
+    let handles: Vec<_> = specs.iter().map(|spec| spec.handle()).collect();
+    let app = specs.into_iter().fold(patient("app"), Supervisor::child).start().expect("starts");
+    let release = occupy(&handles[0]);
+    handles[1].cast(boom()).expect("sent");
+    app.terminate_child("gone").expect("stops");
+    eventually("the crash was heard of", || {
+        let tree = app.inspect().expect("up");
+        node(&tree, "app/waits").state == Lifecycle::Restarting
+    });
+    let tree = app.inspect().expect("up");
+    assert_eq!(node(&tree, "app/hangs").state, Lifecycle::Processing);
+    let gone = node(&tree, "app/gone");
+    assert_eq!((gone.state, gone.uptime, gone.current), (Lifecycle::Stopped, Duration::ZERO, None));
+    assert_eq!(node(&tree, "app/waits").uptime, Duration::ZERO);
+    release.open();
+}
+
+#[test]
+fn a_tree_that_is_down_says_so_and_a_nested_one_is_shown_from_outside() {
+    let journal = Journal::new();
+    let spec = Supervisor::new("early");
+    let early = spec.reference();
+    assert_eq!(early.inspect().err(), Some(InspectError::Down { name: "early".into() }));
+    drop(spec);
+
+    let worker = bot("w", &journal).restart(Restart::Transient).significant();
+    let handle = worker.handle();
+    let nested = Supervisor::new("nested").auto_shutdown(AutoShutdown::AnySignificant).child(worker);
+    let app = patient("app").supervisor(nested.restart(Restart::Transient)).start().expect("starts");
+    handle.cast(quit()).expect("sent");
+    eventually("the nested supervisor ended", || {
+        let tree = app.inspect().expect("up");
+        node(&tree, "app/nested").state == Lifecycle::Stopped
+    });
+    let tree = app.inspect().expect("up");
+    let nested = node(&tree, "app/nested");
+    assert_eq!((nested.supervisor, nested.children.len()), (None, 0));
+    let reference = app.reference();
+    drop(app);
+    assert_eq!(reference.inspect().err(), Some(InspectError::Down { name: "app".into() }));
+}
+
+// ---- stuck -------------------------------------------------------------------------------
+
+fn stuck(event: &SupervisionEvent) -> Option<(&str, &str, u64, Duration)> {
+    match event {
+        SupervisionEvent::Stuck { child, label, epoch, busy, .. } => Some((child, label, *epoch, *busy)),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_service_that_is_stuck_is_reported_once_for_each_message_and_left_alone() {
+    let (clock, hand) = Clock::manual();
+    let events = Events::new();
+    let spec = bot("a", &Journal::new()).stuck_after(2 * SECOND);
+    let (handle, quiet) = (spec.handle(), bot("quiet", &Journal::new()));
+    let other = quiet.handle();
+    let app = patient("app").clock(clock).on_event(events.hook()).child(spec).child(quiet);
+    let app = app.start().expect("starts");
+    for message in 1..=2 {
+        let (release, unheard) = (occupy(&handle), occupy(&other));
+        hand.advance(SECOND);
+        app.count_children(); // a round trip: the supervisor has looked at its clock
+        assert_eq!(events.count(|event| stuck(event).is_some()), message - 1, "too early");
+        hand.advance(SECOND);
+        events.wait_count(message, |event| stuck(event) == Some(("a", "Do", 1, 2 * SECOND)));
+        hand.advance(10 * SECOND);
+        app.count_children();
+        release.open();
+        unheard.open();
+        assert_eq!(handle.call(Msg::Total).ok(), Some(0), "nothing was done to it");
+    }
+    app.inspect().expect("up");
+    assert_eq!(events.count(|event| stuck(event).is_some()), 2);
+}
+
+#[test]
+fn the_root_says_for_all_who_do_not_and_a_nested_tree_is_included() {
+    let (clock, hand) = Clock::manual();
+    let (journal, events) = (Journal::new(), Events::new());
+    let (inner, patient_one) = (bot("inner", &journal), bot("patient", &journal).stuck_after(Duration::MAX));
+    let handles = [inner.handle(), patient_one.handle()];
+    let nested = Supervisor::new("nested").child(inner).child(patient_one);
+    let app =
+        Supervisor::new("app").clock(clock).stuck_after(SECOND).on_event(events.hook()).supervisor(nested);
+    let app = app.start().expect("starts");
+    let latches = handles.each_ref().map(occupy);
+    hand.advance(SECOND);
+    let event = events.wait(|event| stuck(event).is_some());
+    assert_eq!(stuck(&event), Some(("inner", "Do", 1, SECOND)));
+    hand.advance(SECOND);
+    latches.iter().for_each(Latch::open);
+    assert!(app.shutdown(LONG).is_clean());
+    assert_eq!(events.count(|event| stuck(event).is_some()), 1);
+
+    let misplaced = patient("app").supervisor(Supervisor::new("nested").stuck_after(SECOND));
+    let error = misplaced.start().expect_err("only the root").to_string();
+    assert!(error.contains("stuck_after"), "{error}");
+}
+
+#[test]
+fn who_hangs_in_init_is_reported_too() {
+    let (clock, hand) = Clock::manual();
+    let (events, release, inside) = (Events::new(), Latch::new(), Latch::new());
+    let (held, tell) = (release.clone(), inside.clone());
+    let spec = bot_with("a", &Journal::new(), move |bot| {
+        let (held, tell) = (held.clone(), tell.clone());
+        bot.on_init(move |_, _| {
+            tell.open();
+            held.wait();
+            Ok(underpin::Init::Ready)
+        })
+    });
+    let app = Supervisor::new("app").clock(clock).stuck_after(SECOND).on_event(events.hook());
+    let app = app.child(spec.init_timeout(Duration::MAX));
+    let started = aside(move || app.start());
+    inside.wait();
+    eventually("reported", || {
+        hand.advance(SECOND / 4);
+        events.count(|event| stuck(event).is_some_and(|(_, label, ..)| label == "init")) > 0
+    });
+    release.open();
+    started.done().expect("starts after all");
+}
+
+#[test]
+fn nobody_is_looked_after_while_idle() {
+    let (clock, hand) = Clock::manual();
+    let events = Events::new();
+    let spec = bot("a", &Journal::new());
+    let handle = spec.handle();
+    let app = Supervisor::new("app").clock(clock).stuck_after(SECOND).on_event(events.hook()).child(spec);
+    let app = app.start().expect("starts");
+    for _ in 0..100 {
+        assert_eq!(handle.call(Msg::Total).ok(), Some(0));
+        eventually("it rests", || {
+            let tree = app.inspect().expect("up");
+            node(&tree, "app/a").current.is_none()
+        });
+        hand.advance(10 * SECOND);
+    }
+    assert!(app.shutdown(LONG).is_clean());
+    assert_eq!(events.count(|event| stuck(event).is_some()), 0);
+}
