@@ -12,7 +12,7 @@
 //! - `Foundation` is the running application: a root supervisor, and the ways to its end.
 //! - [`Registry`] maps names to children, in namespaces. [`Clock`] is where time comes from.
 //! - [`SupervisionEvent`] and [`CrashReport`] tell what happens, [`Status`] and [`Lifecycle`] what
-//!   is, [`ShutdownReport`] what was left.
+//!   is, [`Drops`] and [`DeadLetterInfo`] what was not handled, [`ShutdownReport`] what was left.
 //! - [`SupervisorRef::inspect`] shows the tree as it stands, as [`NodeInfo`]. [`Handle::sys`] looks into
 //!   one service, suspends and resumes it.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
@@ -32,8 +32,9 @@ pub use error::{CallError, CastError, ErrorKind, Reaction, SharedError};
 pub use foundation::foundation::{Foundation, FoundationBuilder, Stopper};
 pub use registry::{AlreadyRegistered, Registry};
 pub use service::context::Context;
-pub use service::core::{DeadLetter, DeadReason};
+pub use service::dead_letters::{DeadLetter, DeadReason};
 pub use service::deadline::{DEFAULT_TIMEOUT, Deadline};
+pub use service::drops::Drops;
 pub use service::exit::{Exit, Lifecycle, Status};
 pub use service::handle::{Handle, StopError};
 pub use service::inspect::{Current, MailboxInfo};
@@ -41,8 +42,10 @@ pub use service::machine::CrashContext;
 pub use service::mailbox::{Keep as Mailbox, Overflow};
 pub use service::monitor::{Down, MonitorRef};
 pub use service::pending::{FanOut, Pending, fan_out};
+pub use service::replay::{ReplayHalt, Replayed};
 pub use service::reply::Reply;
 pub use service::service::{Init, Next, Service};
+pub use service::shelf::{DeadLetterCounts, DeadLetterInfo};
 pub use service::system::{System, SystemError};
 pub use service::timers::TimerRef;
 pub use service::wait::Wait;

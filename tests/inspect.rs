@@ -83,8 +83,8 @@ fn mailbox_depth_capacity_high_water_handled_and_losses_are_counted() {
     handle.sys().suspend().expect("it lives"); // so that what it handled is reported
     let tree = app.inspect().expect("up");
     let a = node(&tree, "app/a");
-    assert_eq!((a.mailbox.queued, a.mailbox.high_water, a.dead_letters), (0, 8, 2));
-    assert!(a.shed >= 2 && a.handled > 9, "{a:?}"); // and the calls that came too early
+    assert_eq!((a.mailbox.queued, a.mailbox.high_water, a.drops.dead_letters()), (0, 8, 2));
+    assert!(a.drops.shed_newest == 2 && a.handled > 9, "{a:?}"); // and the calls that came too early
 }
 
 /// The queue fills while one message takes long: seen though nobody looked, as the service looks

@@ -3,54 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
+use super::dead_letters::{DeadLetters, DeadReason};
 use super::deadline::Limit;
+use super::drops::Dropped;
 use super::exit::{Exit, Lifecycle, Status};
 use super::incarnation::{Incarnation, Node, told};
 use super::mailbox::{Envelope, Mailbox, NotSent, Overflow, Sent};
 use super::monitor::{Down, Watchers};
-use super::reply::Failure;
 use super::scope;
 use super::system::Order;
-use crate::error::{CastError, complain, panic_text};
-use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering, Snapshot, mutant};
-
-/// Why a message became a dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DeadReason {
-    /// The service stopped for good with the message in its mailbox.
-    Stopped,
-    /// The service crashed, and its mailbox is [cleared](crate::Mailbox::Clear) at a restart.
-    Cleared,
-    /// The full mailbox gave the message up.
-    Shed,
-}
-
-impl DeadReason {
-    /// What the caller gets, where the message was a call.
-    fn failure(self) -> Failure {
-        match self {
-            Self::Stopped => Failure::Stopped,
-            Self::Cleared => Failure::Crashed,
-            Self::Shed => Failure::Shed,
-        }
-    }
-}
-
-/// An accepted message without a call that no incarnation will handle.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct DeadLetter<M> {
-    /// The recipient.
-    pub name: Arc<str>,
-    /// Why it was not handled.
-    pub reason: DeadReason,
-    /// The message.
-    pub message: M,
-}
-
-/// Where dead letters go.
-pub(crate) type Undertaker<M> = Box<dyn Fn(DeadLetter<M>) + Send + Sync>;
+use crate::error::{CastError, panic_text};
+use crate::sync::{Clock, Figure, Mutex, Ordering, Snapshot, mutant};
 
 /// What travels in the urgent lane of a service: the end of a child that it monitors.
 pub(crate) struct Urgent<M> {
@@ -66,22 +29,16 @@ pub(crate) struct Core<M> {
     pub(crate) mailbox: Mailbox<M, Urgent<M>>,
     pub(crate) watchers: Watchers,
     incarnation: Snapshot<Incarnation>,
-    undertaker: Option<Undertaker<M>>,
+    pub(super) letters: DeadLetters<M>,
     clock: OnceLock<Clock>,
     last_exit: Mutex<Option<Exit>>,
     /// Earlier exits with errors of the user's, to be dropped where code of the user's may run.
     old_exits: Mutex<Vec<Exit>>,
     handled: Figure,
-    dead: AtomicU64,
 }
 
 impl<M: Send + 'static> Core<M> {
-    pub(crate) fn new(
-        name: Arc<str>,
-        capacity: usize,
-        overflow: Overflow,
-        undertaker: Option<Undertaker<M>>,
-    ) -> Self {
+    pub(crate) fn new(name: Arc<str>, capacity: usize, overflow: Overflow, letters: DeadLetters<M>) -> Self {
         let node = Node::new(name);
         let unborn = Incarnation::new(Arc::clone(&node), 0, Clock::system().now());
         unborn.over.open();
@@ -90,12 +47,11 @@ impl<M: Send + 'static> Core<M> {
             mailbox: Mailbox::new(capacity, overflow),
             watchers: Watchers::default(),
             incarnation: Snapshot::new(unborn),
-            undertaker,
+            letters,
             clock: OnceLock::new(),
             last_exit: Mutex::new(None),
             old_exits: Mutex::new(Vec::new()),
             handled: Figure::default(),
-            dead: AtomicU64::new(0),
         }
     }
 
@@ -142,7 +98,7 @@ impl<M: Send + 'static> Core<M> {
     }
 
     pub(crate) fn status(&self) -> Status {
-        let incarnation = self.incarnation();
+        let (incarnation, drops) = (self.incarnation(), self.drops());
         Status {
             name: self.name(),
             state: incarnation.state(),
@@ -153,7 +109,8 @@ impl<M: Send + 'static> Core<M> {
             capacity: self.mailbox.capacity(),
             handled: self.handled(),
             shed: self.mailbox.shed(),
-            dead_letters: self.dead_letters(),
+            dead_letters: drops.dead_letters(),
+            drops,
         }
     }
 
@@ -170,10 +127,6 @@ impl<M: Send + 'static> Core<M> {
                 panic_text(panic);
             }
         }
-    }
-
-    pub(crate) fn dead_letters(&self) -> u64 {
-        self.dead.load(Ordering::Relaxed)
     }
 
     pub(crate) fn handled(&self) -> u64 {
@@ -224,9 +177,13 @@ impl<M: Send + 'static> Core<M> {
     fn not_sent(&self, refused: NotSent<M>, limit: Limit) -> CastError<M> {
         let name = self.name();
         match refused {
-            NotSent::Full(Envelope { message, .. }) => CastError::Full { name, message },
+            NotSent::Full(Envelope { message, .. }) => {
+                self.letters.count(Dropped::Rejected);
+                CastError::Full { name, message }
+            }
             NotSent::Closed(Envelope { message, .. }) => CastError::Stopped { name, message },
             NotSent::TimedOut(Envelope { message, .. }) => {
+                self.letters.count(Dropped::TimedOut);
                 CastError::TimedOut { name, waited: self.mailbox.patience(limit), message }
             }
         }
@@ -292,33 +249,6 @@ impl<M: Send + 'static> Core<M> {
         for _ in 0..self.mailbox.len() {
             let Some(envelope) = self.mailbox.take() else { return };
             self.bury(envelope, DeadReason::Cleared);
-        }
-    }
-
-    /// Ends a message that no incarnation will handle. A panic of the user's code in it is
-    /// contained: the rest must not be lost with it.
-    fn bury(&self, envelope: Envelope<M>, reason: DeadReason) {
-        let failure = reason.failure();
-        let Envelope { message, call } = envelope;
-        let buried = catch_unwind(AssertUnwindSafe(|| {
-            scope::dropping(failure.clone(), || match call {
-                Some(call) => {
-                    call.settle(failure.clone());
-                    drop(message);
-                }
-                None => self.dead_letter(message, reason),
-            });
-        }));
-        if let Err(panic) = buried {
-            let text = panic_text(panic);
-            complain(format_args!("a dead letter of `{}` panicked: {text}", self.node.name));
-        }
-    }
-
-    fn dead_letter(&self, message: M, reason: DeadReason) {
-        self.dead.fetch_add(1, Ordering::Relaxed);
-        if let Some(undertaker) = &self.undertaker {
-            undertaker(DeadLetter { name: self.name(), reason, message });
         }
     }
 }

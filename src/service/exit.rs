@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::drops::Drops;
 use crate::error::SharedError;
 
 /// How an incarnation ended.
@@ -188,6 +189,8 @@ pub struct Status {
     pub shed: u64,
     /// Accepted messages without a call that no incarnation will handle.
     pub dead_letters: u64,
+    /// Messages that were not handled, by reason.
+    pub drops: Drops,
 }
 
 #[cfg(all(test, not(underpin_loom)))]

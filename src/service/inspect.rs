@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
+use super::drops::Drops;
 use super::exit::Lifecycle;
 
 /// What is known of a mailbox.
@@ -46,8 +47,7 @@ pub(crate) struct Sight {
     pub(crate) uptime: Duration,
     pub(crate) mailbox: MailboxInfo,
     pub(crate) handled: u64,
-    pub(crate) shed: u64,
-    pub(crate) dead_letters: u64,
+    pub(crate) drops: Drops,
     pub(crate) busy: Duration,
     pub(crate) current: Option<Current>,
     pub(crate) waits_for: Option<Arc<str>>,
@@ -71,8 +71,7 @@ impl<M: Send + 'static> Core<M> {
                 high_water: self.mailbox.high_water(),
             },
             handled: self.handled(),
-            shed: self.mailbox.shed(),
-            dead_letters: self.dead_letters(),
+            drops: self.drops(),
             busy: incarnation.trace.busy(age),
             current: activity.map(|activity| Current { label: activity.label, busy: activity.busy }),
             waits_for: self.node.waits_for(),

@@ -171,6 +171,11 @@ impl<M, U> Mailbox<M, U> {
         matches!(self.overflow, Overflow::Block(_))
     }
 
+    /// Whether a send to the full mailbox drops the oldest message, and not the one being sent.
+    pub(crate) fn drops_oldest(&self) -> bool {
+        matches!(self.overflow, Overflow::DropOldest)
+    }
+
     /// How long a sender with this limit waits for space.
     pub(crate) fn patience(&self, limit: Limit) -> Duration {
         match (self.overflow, limit) {

@@ -3,7 +3,9 @@
 pub(crate) mod activity;
 pub(crate) mod context;
 pub(crate) mod core;
+pub(crate) mod dead_letters;
 pub(crate) mod deadline;
+pub(crate) mod drops;
 pub(crate) mod exit;
 pub(crate) mod gate;
 pub(crate) mod handle;
@@ -18,11 +20,13 @@ pub(crate) mod monitor;
 mod protocol {}
 pub(crate) mod pending;
 pub(crate) mod pulse;
+pub(crate) mod replay;
 pub(crate) mod reply;
 pub(crate) mod scope;
 pub(crate) mod senders;
 #[allow(clippy::module_inception)] // the noun of the file is the trait
 pub(crate) mod service;
+pub(crate) mod shelf;
 pub(crate) mod spinner;
 pub(crate) mod system;
 pub(crate) mod thread;

@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::context::{Context, Env};
-use super::core::{Core, DeadReason};
+use super::core::Core;
+use super::dead_letters::DeadReason;
 use super::exit::{Exit, Lifecycle};
 use super::incarnation::{Incarnation, told};
 use super::machine::{CrashContext, Ending, Machine, Overseer, Step};

@@ -9,6 +9,7 @@ use super::plan::Request;
 use super::reference::SupervisorRef;
 use super::strategy::{Restart, Strategy};
 use crate::service::core::Core;
+use crate::service::drops::Drops;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::inspect::{Current, MailboxInfo, Sight};
 
@@ -41,10 +42,8 @@ pub struct NodeInfo {
     pub mailbox: MailboxInfo,
     /// Messages handled so far, over all incarnations; those in the making may be missing.
     pub handled: u64,
-    /// Messages that were given up because the mailbox was full.
-    pub shed: u64,
-    /// Accepted messages without a call that no incarnation will handle.
-    pub dead_letters: u64,
+    /// Messages that were not handled, by reason.
+    pub drops: Drops,
     /// For how long this incarnation was busy. Waits of less than about a microsecond count as
     /// busy: the thread does not sleep over them.
     pub busy: Duration,
@@ -146,8 +145,7 @@ impl NodeInfo {
             last_exit: None,
             mailbox: sight.mailbox,
             handled: sight.handled,
-            shed: sight.shed,
-            dead_letters: sight.dead_letters,
+            drops: sight.drops,
             busy: sight.busy,
             current: sight.current.filter(|_| is_service),
             waits_for: sight.waits_for,
@@ -260,8 +258,9 @@ impl NodeInfo {
         let MailboxInfo { queued, capacity, high_water } = self.mailbox;
         write!(f, ", {queued} of {capacity} queued (at most {high_water}), {} handled", self.handled)?;
         write!(f, ", {:.1} % busy", 100.0 * self.busy_ratio())?;
-        if self.shed + self.dead_letters > 0 {
-            write!(f, ", {} shed, {} dead letters", self.shed, self.dead_letters)?;
+        let (dead, refused) = (self.drops.dead_letters(), self.drops.rejected + self.drops.timed_out);
+        if dead + refused + self.drops.calls > 0 {
+            write!(f, ", {dead} dead letters, {} calls given up, {refused} refused", self.drops.calls)?;
         }
         if let Some(current) = &self.current {
             write!(f, ", at {current}")?;

@@ -23,7 +23,7 @@ use super::report::{CrashReport, SupervisionEvent};
 use super::strategy::Restart;
 use super::watchdog::Watchdog;
 use crate::service::activity::Activity;
-use crate::service::core::DeadReason;
+use crate::service::dead_letters::DeadReason;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::incarnation::{Incarnation, told};
 use crate::service::machine::{CrashContext, Ending, Machine, Overseer, Step};

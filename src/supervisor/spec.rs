@@ -8,7 +8,8 @@ use super::child::ServiceChild;
 use super::policy::{ChildRules, ExitKind};
 use super::strategy::Restart;
 use crate::error::{ErrorKind, Reaction, Reactions, SharedError};
-use crate::service::core::{Core, DeadLetter, DeadReason, Undertaker};
+use crate::service::core::Core;
+use crate::service::dead_letters::{DeadLetter, DeadLetters, DeadReason, Undertaker};
 use crate::service::exit::Exit;
 use crate::service::handle::Handle;
 use crate::service::mailbox::{Keep, Overflow};
@@ -105,6 +106,8 @@ pub struct ChildSpec<S: Service> {
     capacity: usize,
     reactions: Reactions,
     undertaker: Mutex<Option<Undertaker<S::Msg>>>,
+    has_undertaker: bool,
+    kept_letters: usize,
     stack: Option<usize>,
     stuck_after: Option<Duration>,
     registered: bool,
@@ -131,6 +134,8 @@ impl<S: Service> ChildSpec<S> {
             capacity: DEFAULT_CAPACITY,
             reactions: Reactions::default(),
             undertaker: Mutex::new(None),
+            has_undertaker: false,
+            kept_letters: 0,
             stack: None,
             stuck_after: None,
             registered: false,
@@ -209,9 +214,27 @@ impl<S: Service> ChildSpec<S> {
 
     /// Gets each accepted message without a call that no incarnation will handle. It runs where
     /// the message was given up: on the thread of the child, of a sender, or of the tree's janitor.
+    ///
+    /// A letter is handed over or [kept](Self::keep_dead_letters): both are refused at the start.
     pub fn on_dead_letter(mut self, hook: impl Fn(DeadLetter<S::Msg>) + Send + Sync + 'static) -> Self {
         self.undertaker = Mutex::new(Some(Box::new(hook)));
+        self.has_undertaker = true;
         self.before_handle("on_dead_letter")
+    }
+
+    /// Keeps the last `most` dead letters, 0 to 16,777,216, to be [listed](Handle::dead_letters),
+    /// [sent again](Handle::replay_dead_letters) or [taken](Handle::take_dead_letters), also after
+    /// the child was terminated and started again. One more, and the oldest is dropped and counted.
+    /// 0 if nothing is said. Said after the first handle is taken, it is refused at the start, and
+    /// so it is together with [`on_dead_letter`](Self::on_dead_letter).
+    ///
+    /// A kept message keeps alive what it holds until it is handled, dropped, or the last handle is
+    /// gone and the tree with it. With somebody else's [`Reply`](crate::Reply) in it, that caller
+    /// waits until his deadline; with a handle to the child itself, neither goes before the letter
+    /// is taken. It is labelled, by [`Service::label`], where it is given up.
+    pub fn keep_dead_letters(mut self, most: usize) -> Self {
+        self.kept_letters = most;
+        self.before_handle("keep_dead_letters")
     }
 
     /// How the thread waits for messages.
@@ -242,9 +265,11 @@ impl<S: Service> ChildSpec<S> {
     fn core(&self) -> &Arc<Core<S::Msg>> {
         self.core.get_or_init(|| {
             let undertaker = self.undertaker.lock().take();
+            let keep = || DeadLetters::kept(&self.name, self.kept_letters, S::label);
+            let letters = undertaker.map_or_else(keep, DeadLetters::handed);
             // What is out of range is refused before the start: nothing is reserved for it.
             let capacity = if is_capacity(self.capacity) { self.capacity } else { 1 };
-            Arc::new(Core::new(Arc::clone(&self.name), capacity, self.overflow, undertaker))
+            Arc::new(Core::new(Arc::clone(&self.name), capacity, self.overflow, letters))
         })
     }
 
@@ -262,6 +287,12 @@ impl<S: Service> ChildSpec<S> {
         }
         if !is_capacity(self.capacity) {
             return Some(format!("its capacity is 1 to {MAX_CAPACITY}, not {}", self.capacity));
+        }
+        if self.kept_letters > MAX_CAPACITY {
+            return Some(format!("it keeps 0 to {MAX_CAPACITY} dead letters, not {}", self.kept_letters));
+        }
+        if self.kept_letters > 0 && self.has_undertaker {
+            return Some("dead letters are handed over (`on_dead_letter`) or kept, not both".into());
         }
         if self.rules.significant && self.rules.restart == Restart::Permanent {
             return Some("a significant child is transient or temporary, not permanent".into());

@@ -16,6 +16,7 @@ use super::strategy::{AutoShutdown, Restart, Strategy};
 use super::tree::Tree;
 use crate::registry::Registry;
 use crate::service::core::Core;
+use crate::service::dead_letters::DeadLetters;
 use crate::service::mailbox::Overflow;
 use crate::service::service::Service;
 use crate::sync::Clock;
@@ -68,7 +69,7 @@ impl Supervisor {
     /// no `/` and no NUL; another is refused at the start.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         let (max_restarts, period) = DEFAULT_INTENSITY;
-        let core = Core::new(name.into(), INBOX, Overflow::Block(Duration::MAX), None);
+        let core = Core::new(name.into(), INBOX, Overflow::Block(Duration::MAX), DeadLetters::lost());
         Self {
             core: Identity(Arc::new(core)),
             rules: Rules { max_restarts, period, ..Rules::default() },

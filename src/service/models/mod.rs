@@ -8,6 +8,7 @@ mod cycle;
 mod end;
 mod evict;
 mod handover;
+mod letters;
 mod monitor;
 mod names;
 mod reply;
@@ -21,7 +22,8 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::context::{Context, Env, Observer};
-use super::core::{Core, DeadLetter, DeadReason};
+use super::core::Core;
+use super::dead_letters::{DeadLetter, DeadLetters, DeadReason};
 use super::deadline::{Deadline, Limit};
 use super::exit::Lifecycle;
 use super::handle::Handle;
@@ -212,7 +214,7 @@ struct Child {
 impl Child {
     fn new(capacity: usize, overflow: Overflow) -> Self {
         let world = Arc::<World>::default();
-        let undertaker = Box::new({
+        let hook = Box::new({
             let world = Arc::clone(&world);
             move |letter: DeadLetter<Msg>| {
                 if let Msg::Note(number) = letter.message {
@@ -220,7 +222,17 @@ impl Child {
                 }
             }
         });
-        let core = Arc::new(Core::new("child".into(), capacity, overflow, Some(undertaker)));
+        Self::of(world, capacity, overflow, DeadLetters::handed(hook))
+    }
+
+    /// One that keeps its dead letters.
+    fn keeping(capacity: usize, overflow: Overflow, most: usize) -> Self {
+        let letters = DeadLetters::kept(&"child".into(), most, Diarist::label);
+        Self::of(Arc::default(), capacity, overflow, letters)
+    }
+
+    fn of(world: Arc<World>, capacity: usize, overflow: Overflow, letters: DeadLetters<Msg>) -> Self {
+        let core = Arc::new(Core::new("child".into(), capacity, overflow, letters));
         let terms = Terms {
             keep: Keep::Keep,
             wait: Wait::Park,
