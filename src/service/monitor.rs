@@ -35,7 +35,8 @@ pub(crate) struct Watchers(Mutex<Watching>);
 struct Watching {
     /// The newest incarnation; the end of an older one is stale news.
     epoch: u64,
-    down: Option<Down>,
+    /// Boxed, as are all things that most children do without.
+    down: Option<Box<Down>>,
     added: u64,
     tell: Vec<(u64, Tell)>,
 }
@@ -50,7 +51,7 @@ impl Watchers {
             None => watching.tell.push((number, tell)),
             Some(down) => {
                 drop(watching);
-                tell(down);
+                tell(*down);
             }
         }
         number
@@ -72,7 +73,7 @@ impl Watchers {
             return;
         }
         let tell = std::mem::take(&mut watching.tell);
-        watching.down = Some(down.clone());
+        watching.down = Some(Box::new(down.clone()));
         drop(watching);
         tell.into_iter().for_each(|(_, tell)| tell(down.clone()));
     }

@@ -80,7 +80,8 @@ pub(crate) struct Supervision {
     upward: Upward,
     phase: Phase,
     policy: Policy,
-    kids: BTreeMap<Key, Kid>,
+    /// Boxed: a tree that grows at its end keeps its nodes half empty.
+    kids: BTreeMap<Key, Box<Kid>>,
     names: HashMap<Arc<str>, Key>,
     asks: HashMap<Ticket, Ask>,
     /// Threads that have told their end and are about to finish.
@@ -420,7 +421,7 @@ impl Supervision {
         self.keys += 1;
         self.names.insert(child.name(), self.keys);
         let kid = Kid { child, epoch: 0, live: false, thread: None, last_exit: None, restarts: 0 };
-        self.kids.insert(self.keys, kid);
+        self.kids.insert(self.keys, Box::new(kid));
         self.keys
     }
 

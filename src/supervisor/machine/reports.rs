@@ -38,7 +38,7 @@ impl Supervision {
     }
 
     pub(super) fn which(&self) -> Vec<ChildInfo> {
-        self.kids.values().map(info).collect()
+        self.kids.values().map(|kid| info(kid)).collect()
     }
 
     pub(super) fn inspect(&self, now: Instant) -> inspect::Answer {
@@ -54,7 +54,7 @@ impl Supervision {
             parent: Arc::clone(&self.parent),
             restart: self.plan.as_child.restart,
             now,
-            kids: self.kids.values().map(kid_answer).collect(),
+            kids: self.kids.values().map(|kid| kid_answer(kid)).collect(),
         }
     }
 

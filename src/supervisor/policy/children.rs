@@ -123,7 +123,8 @@ impl Tries {
 /// All children by key, which is their order of start.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Children {
-    all: BTreeMap<Key, Child>,
+    /// Boxed: a tree that grows at its end keeps its nodes half empty.
+    all: BTreeMap<Key, Box<Child>>,
     index: Index,
 }
 
@@ -132,7 +133,7 @@ impl Children {
         debug_assert!(!self.all.contains_key(&key), "key {key} was used twice");
         self.remove(key);
         self.index.enlist(key, &child);
-        self.all.insert(key, child);
+        self.all.insert(key, Box::new(child));
     }
 
     pub(super) fn remove(&mut self, key: Key) {
@@ -151,24 +152,24 @@ impl Children {
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&Child> {
-        self.all.get(&key)
+        self.all.get(&key).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Child> {
-        self.all.get_mut(&key)
+        self.all.get_mut(&key).map(Box::as_mut)
     }
 
     pub(super) fn state(&self, key: Key) -> Option<ChildState> {
-        self.all.get(&key).map(Child::state)
+        self.get(key).map(Child::state)
     }
 
     /// The child whose incarnation this is, unless that incarnation is gone.
     pub(super) fn incarnation(&self, key: Key, epoch: Epoch) -> Option<&Child> {
-        self.all.get(&key).filter(|child| child.epoch == epoch && child.state.is_live())
+        self.get(key).filter(|child| child.epoch == epoch && child.state.is_live())
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (Key, &Child)> {
-        self.all.iter().map(|(key, child)| (*key, child))
+        self.all.iter().map(|(key, child)| (*key, &**child))
     }
 
     pub(super) fn len(&self) -> usize {
