@@ -27,6 +27,8 @@ pub(crate) struct Trace {
     since: Figure,
     /// For how long it was busy until then, in nanoseconds.
     busy: Figure,
+    /// Messages handled, by this and all earlier incarnations. Not beside what senders read.
+    pub(crate) handled: Figure,
     /// Which of the labels.
     label: Figure,
     labels: Labels,

@@ -1,6 +1,6 @@
 //! What a service may do besides changing its state: timers, monitors, names, itself.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ pub struct Context<S: Service> {
     pub(super) incarnation: Arc<Incarnation>,
     pub(super) env: Env,
     pub(super) timers: Timers<S::Msg>,
-    pub(super) monitors: BTreeMap<u64, Undo>,
+    pub(super) monitors: HashMap<u64, Undo>,
     pub(super) idle: Idle,
     monitors_set: u64,
 }
@@ -63,7 +63,7 @@ impl<S: Service> Context<S> {
             incarnation,
             env,
             timers: Timers::new(),
-            monitors: BTreeMap::new(),
+            monitors: HashMap::new(),
             idle: Idle::default(),
             monitors_set: 0,
         }

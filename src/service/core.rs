@@ -13,7 +13,7 @@ use super::monitor::{Down, Watchers};
 use super::scope;
 use super::system::Order;
 use crate::error::{CastError, panic_text};
-use crate::sync::{Clock, Figure, Mutex, Ordering, Snapshot, mutant};
+use crate::sync::{Clock, Mutex, Ordering, Snapshot, mutant};
 
 /// What travels in the urgent lane of a service: the end of a child that it monitors.
 pub(crate) struct Urgent<M> {
@@ -34,7 +34,6 @@ pub(crate) struct Core<M> {
     last_exit: Mutex<Option<Exit>>,
     /// Earlier exits with errors of the user's, to be dropped where code of the user's may run.
     old_exits: Mutex<Vec<Exit>>,
-    handled: Figure,
 }
 
 impl<M: Send + 'static> Core<M> {
@@ -51,7 +50,6 @@ impl<M: Send + 'static> Core<M> {
             clock: OnceLock::new(),
             last_exit: Mutex::new(None),
             old_exits: Mutex::new(Vec::new()),
-            handled: Figure::default(),
         }
     }
 
@@ -74,6 +72,7 @@ impl<M: Send + 'static> Core<M> {
         let clock = self.clock.get_or_init(|| clock.clone());
         let epoch = self.incarnation().epoch + 1;
         let born = Incarnation::new(Arc::clone(&self.node), epoch, clock.now());
+        born.trace.handled.set(self.handled());
         self.incarnation.store(Arc::clone(&born));
         self.watchers.up(epoch);
         self.mailbox.open(epoch);
@@ -130,13 +129,7 @@ impl<M: Send + 'static> Core<M> {
     }
 
     pub(crate) fn handled(&self) -> u64 {
-        self.handled.get()
-    }
-
-    /// Only the present incarnation counts.
-    #[inline]
-    pub(crate) fn set_handled(&self, messages: u64) {
-        self.handled.set(messages);
+        self.incarnation().trace.handled.get()
     }
 
     // ---- sending -------------------------------------------------------------------------

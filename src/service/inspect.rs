@@ -30,7 +30,7 @@ pub struct Current {
     /// callback: `init`, `idle`, `system`, `terminate`, `drop`.
     pub label: &'static str,
     /// For how long, at most: since the service last looked at its clock, which it does before and
-    /// after each wait, and about every 2 us or after each message, whichever is longer.
+    /// after each wait, and about every 4 us or after each message, whichever is longer.
     pub busy: Duration,
 }
 

@@ -1,7 +1,7 @@
 //! When a worker looks at its clock, and what it shows of its work.
 //!
 //! A look costs some 30 ns, as much as half a message. So a worker looks before it parks and after,
-//! and while it is busy only now and then: about every 2 us, at the latest after 64 messages. Where
+//! and while it is busy only now and then: about every 4 us, at the latest after 64 messages. Where
 //! messages take longer than that, each is looked at.
 
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::incarnation::Incarnation;
 
 /// The most messages between two looks.
 const MAX_STRIDE: u32 = 64;
-/// So much is to lie between two looks: then they cost 1.5 % of it.
-const BETWEEN: u64 = 2_000;
+/// So many nanoseconds are to lie between two looks: then they cost 1 % of it.
+const BETWEEN: u64 = 4_000;
 
 /// After how many messages to look again: as many as fit between two looks, if they take as long
 /// as the last ones did.
@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn quick_messages_are_looked_at_seldom_and_slow_ones_each() {
-        assert_eq!(stride(64, 64 * Duration::from_nanos(50)), 40);
-        assert_eq!(stride(10, 10 * US), 2);
+        assert_eq!(stride(64, 64 * Duration::from_nanos(100)), 40);
+        assert_eq!(stride(10, 10 * US), 4);
         assert_eq!(stride(10, 10 * US * 1000), 1);
         assert_eq!(stride(1, Duration::ZERO), MAX_STRIDE);
         assert_eq!(stride(u32::MAX, Duration::from_nanos(1)), MAX_STRIDE);

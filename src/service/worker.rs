@@ -140,7 +140,7 @@ impl<S: Service> Worker<S> {
         incarnation: Arc<Incarnation>,
         before: Before,
     ) -> Self {
-        let handled = cell.core.handled();
+        let handled = incarnation.trace.handled.get();
         let cx = Context::new(Arc::clone(&cell.core), Arc::clone(&incarnation), env);
         Self {
             spinner: Spinner::new(cell.terms.wait),
@@ -481,7 +481,7 @@ impl<S: Service> Worker<S> {
     }
 
     fn report_handled(&mut self) {
-        self.core().set_handled(self.handled);
+        self.incarnation.trace.handled.set(self.handled);
     }
 }
 
