@@ -101,15 +101,24 @@ pub enum CastError<M> {
         /// What was to be sent.
         message: M,
     },
+    /// The sender was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("not sent to `{name}`: the incarnation that sends was abandoned")]
+    Fenced {
+        /// The recipient.
+        name: Arc<str>,
+        /// What was to be sent.
+        message: M,
+    },
 }
 
 impl<M> CastError<M> {
     /// The message that was not sent.
     pub fn into_message(self) -> M {
         match self {
-            Self::Full { message, .. } | Self::TimedOut { message, .. } | Self::Stopped { message, .. } => {
-                message
-            }
+            Self::Full { message, .. }
+            | Self::TimedOut { message, .. }
+            | Self::Stopped { message, .. }
+            | Self::Fenced { message, .. } => message,
         }
     }
 }

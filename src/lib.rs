@@ -36,6 +36,7 @@ pub use service::dead_letters::{DeadLetter, DeadReason};
 pub use service::deadline::{DEFAULT_TIMEOUT, Deadline};
 pub use service::drops::Drops;
 pub use service::exit::{Exit, Lifecycle, Status};
+pub use service::fence::{Fence, Fenced};
 pub use service::handle::{Handle, StopError};
 pub use service::inspect::{Current, MailboxInfo};
 pub use service::machine::CrashContext;
@@ -49,16 +50,18 @@ pub use service::shelf::{DeadLetterCounts, DeadLetterInfo};
 pub use service::system::{System, SystemError};
 pub use service::timers::TimerRef;
 pub use service::wait::Wait;
+pub use service::zombies::DEFAULT_MAX_ABANDONED;
 pub use supervisor::backoff::Backoff;
 pub use supervisor::child::ChildKind;
 pub use supervisor::dynamic::DynamicSupervisor;
 pub use supervisor::errors::{
     DeleteChildError, RestartChildError, StartChildError, StartError, TerminateChildError,
 };
+pub use supervisor::hang::{Hung, OnHang};
 pub use supervisor::inspect::{InspectError, NodeInfo, SupervisorInfo};
 pub use supervisor::owner::SupervisorHandle;
 pub use supervisor::reference::{ChildCounts, ChildInfo, SupervisorRef};
-pub use supervisor::report::{CrashReport, ShutdownReport, SupervisionEvent, Unstopped};
+pub use supervisor::report::{Abandoned, CrashReport, ShutdownReport, SupervisionEvent, Unstopped};
 pub use supervisor::spec::{ChildSpec, DEFAULT_CAPACITY, Made, child};
 pub use supervisor::strategy::{AutoShutdown, Restart, Strategy};
 pub use supervisor::supervisor::Supervisor;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::registry::Registry;
+use crate::service::scope;
 use crate::service::service::Service;
 use crate::service::wait::Gate;
 use crate::supervisor::errors::StartError;
 use crate::supervisor::owner::SupervisorHandle;
 use crate::supervisor::reference::SupervisorRef;
-use crate::supervisor::report::{ShutdownReport, SupervisionEvent};
+use crate::supervisor::report::{Abandoned, ShutdownReport, SupervisionEvent};
 use crate::supervisor::spec::ChildSpec;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::supervisor::Supervisor;
@@ -79,13 +80,17 @@ impl Stopper {
     }
 
     /// Asks for the end, and returns at once. Nothing stops until somebody is in
-    /// [`Foundation::wait`], which does the rest.
+    /// [`Foundation::wait`], which does the rest. From the thread of an incarnation that was
+    /// [abandoned](crate::OnHang) it does nothing: that is its successor's to say.
     pub fn stop(&self) {
         self.stop_because("it was asked to");
     }
 
     /// As [`stop`](Self::stop), with a reason. The first reason stays.
     pub fn stop_because(&self, reason: impl Into<Arc<str>>) {
+        if scope::is_fenced() {
+            return;
+        }
         self.0.reason.lock().get_or_insert_with(|| reason.into());
         self.0.gate.open();
     }
@@ -126,6 +131,11 @@ impl Foundation {
     /// The names of the application.
     pub fn registry(&self) -> Registry {
         self.root.registry()
+    }
+
+    /// As [`SupervisorHandle::abandoned`].
+    pub fn abandoned(&self) -> Abandoned {
+        self.root.abandoned()
     }
 
     /// For others to ask for the end.
@@ -212,6 +222,12 @@ impl FoundationBuilder {
     /// As [`Supervisor::deny_abort`].
     pub fn deny_abort(mut self) -> Self {
         self.root = self.root.deny_abort();
+        self
+    }
+
+    /// As [`Supervisor::max_abandoned`].
+    pub fn max_abandoned(mut self, threads: usize) -> Self {
+        self.root = self.root.max_abandoned(threads);
         self
     }
 

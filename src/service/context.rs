@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::core::{Core, Urgent};
 use super::deadline::Deadline;
+use super::fence::Fence;
 use super::handle::Handle;
 use super::incarnation::{Incarnation, told};
 use super::monitor::{Down, MonitorRef};
@@ -77,6 +78,12 @@ impl<S: Service> Context<S> {
     /// Which incarnation this is; 1 is the first.
     pub fn epoch(&self) -> u64 {
         self.incarnation.epoch
+    }
+
+    /// Whether this incarnation still stands for its child, for what is done outside of the crate and
+    /// on threads of one's own.
+    pub fn fence(&self) -> Fence {
+        Fence::of(&self.incarnation)
     }
 
     /// A handle to this child itself, for others. To call oneself through it is refused.

@@ -137,6 +137,9 @@ impl<M: Send + 'static> Core<M> {
     /// Sends under the overflow policy, and clears away what that leaves behind.
     #[inline]
     pub(crate) fn send(&self, envelope: Envelope<M>, limit: Limit) -> Result<(), CastError<M>> {
+        if scope::is_fenced() && !mutant!(SendUnfenced) {
+            return Err(self.fenced(envelope));
+        }
         match self.mailbox.offer(envelope) {
             Ok(Sent::Accepted) => Ok(()),
             Ok(Sent::RacedWithClose) => {
@@ -165,6 +168,11 @@ impl<M: Send + 'static> Core<M> {
             }
             Err(refused) => Err(self.not_sent(refused, limit)),
         }
+    }
+
+    #[cold]
+    fn fenced(&self, envelope: Envelope<M>) -> CastError<M> {
+        CastError::Fenced { name: self.name(), message: envelope.message }
     }
 
     fn not_sent(&self, refused: NotSent<M>, limit: Limit) -> CastError<M> {

@@ -236,7 +236,7 @@ impl<M: Send + 'static> Handle<M> {
 
     /// Takes the dead letters that the child keeps, oldest first, to handle them elsewhere. Each
     /// goes to one taker. One that is sent again at this moment is not among them: it is sent, or
-    /// kept on.
+    /// kept on. None for an incarnation that was [abandoned](crate::OnHang).
     ///
     /// Never blocks.
     ///
@@ -262,6 +262,6 @@ impl<M: Send + 'static> Handle<M> {
     /// # Ok::<(), underpin::CastError<u8>>(())
     /// ```
     pub fn take_dead_letters(&self) -> Vec<DeadLetter<M>> {
-        self.core().letters.take()
+        if scope::is_fenced() { Vec::new() } else { self.core().letters.take() }
     }
 }

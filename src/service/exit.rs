@@ -30,6 +30,13 @@ pub enum Exit {
     InitTimedOut(Duration),
     /// The operating system refused a thread.
     NotSpawned(SharedError),
+    /// It was not started: there are as many abandoned threads as
+    /// [`max_abandoned`](crate::Supervisor::max_abandoned) allows, and it is new, or has itself left
+    /// one of them.
+    TooManyAbandoned {
+        /// How many there may be.
+        most: usize,
+    },
     /// The name it asked for belongs to another.
     NameTaken(Arc<str>),
     /// A supervisor restarted its children more often than its intensity allows.
@@ -73,6 +80,9 @@ impl fmt::Display for Exit {
             Self::Killed => f.write_str("did not stop in its grace and was abandoned"),
             Self::InitTimedOut(limit) => write!(f, "did not start within {limit:?}"),
             Self::NotSpawned(error) => write!(f, "got no thread: {error}"),
+            Self::TooManyAbandoned { most } => {
+                write!(f, "got no thread: {most} abandoned ones are left, as many as there may be")
+            }
             Self::NameTaken(name) => write!(f, "the name `{name}` is taken"),
             Self::Escalated { child } => write!(f, "restarts of `{child}` exceeded the intensity"),
             Self::ChildFailed { child, exit } => write!(f, "child `{child}` {exit}"),

@@ -46,6 +46,12 @@ pub enum StopError {
         /// The child.
         name: Arc<str>,
     },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("`{name}` was not asked to stop: the incarnation that asks was abandoned")]
+    Fenced {
+        /// The child.
+        name: Arc<str>,
+    },
 }
 
 impl<M: Send + 'static> Handle<M> {
@@ -81,7 +87,8 @@ impl<M: Send + 'static> Handle<M> {
     /// # Errors
     ///
     /// The message is handed back when the mailbox is full and its [`Overflow`](crate::Overflow)
-    /// says so, and when the child is stopped.
+    /// says so, when the child is stopped, and when the sender is an incarnation that was
+    /// [abandoned](crate::OnHang).
     ///
     /// # Blocking
     ///
@@ -271,6 +278,9 @@ impl<M: Send + 'static> Handle<M> {
         let name = self.core.name();
         if self.core.is_me() {
             return Err(StopError::StoppingSelf { name });
+        }
+        if scope::is_fenced() {
+            return Err(StopError::Fenced { name });
         }
         let incarnation = self.core.ask_to_stop(false);
         let clock = self.core.clock();

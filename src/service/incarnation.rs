@@ -30,6 +30,8 @@ pub(crate) mod told {
     pub(crate) const FOR_GOOD: u8 = 2;
     /// It took too long. It may finish what it holds and touches nothing shared any more.
     pub(crate) const ABANDONED: u8 = 4;
+    /// Not told, but said by itself: it is at its end, and no code of the user's runs any more.
+    pub(crate) const ENDED: u8 = 8;
 }
 
 /// The identity of a child, apart from the type of its messages.
@@ -165,6 +167,15 @@ impl Incarnation {
 
     pub(crate) fn is_abandoned(&self) -> bool {
         self.told() & told::ABANDONED != 0
+    }
+
+    /// Whether it stands for its child: neither abandoned nor at its end.
+    pub(crate) fn is_present(&self) -> bool {
+        self.told() & (told::ABANDONED | told::ENDED) == 0
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.told() & told::ENDED != 0
     }
 
     /// Sets the bits. The caller wakes the worker.

@@ -10,6 +10,7 @@ use super::dead_letters::{DeadReason, Keeper, discard};
 use super::deadline::{Deadline, Limit};
 use super::handle::Handle;
 use super::mailbox::{Envelope, NotSent, Sent};
+use super::scope;
 use super::shelf::Letter;
 use crate::sync::mutant;
 
@@ -38,6 +39,8 @@ pub enum ReplayHalt {
     Stopped,
     /// Another thread is replaying them.
     Busy,
+    /// Whoever replays was [abandoned](crate::OnHang): what it does now reaches nobody.
+    Fenced,
 }
 
 /// The right to replay, which one thread has.
@@ -94,13 +97,14 @@ impl<M: Send + 'static> Core<M> {
 
     fn replay_all(&self, replay: &Replay<'_, M>, limit: Limit) -> (usize, Option<ReplayHalt>) {
         let mut sent = 0;
-        while let Some(letter) = replay.next() {
+        while !scope::is_fenced() {
+            let Some(letter) = replay.next() else { return (sent, None) };
             if let Some(halt) = self.replay_one(replay, letter, limit) {
                 return (sent, Some(halt));
             }
             sent += 1;
         }
-        (sent, None)
+        (sent, Some(ReplayHalt::Fenced))
     }
 
     fn replay_one(&self, replay: &Replay<'_, M>, letter: Letter<M>, limit: Limit) -> Option<ReplayHalt> {

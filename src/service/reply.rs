@@ -136,6 +136,12 @@ impl Ticket {
         }
     }
 
+    /// Whether the handler has returned and the reply lives on.
+    #[inline]
+    fn is_kept(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == states::KEPT
+    }
+
     /// Whether the message is queued or in its handler.
     pub(crate) fn is_in_flight(&self) -> bool {
         self.state() == states::PENDING
@@ -274,14 +280,17 @@ impl<T: Send + 'static> Reply<T> {
         Self { slot: Some(slot) }
     }
 
-    /// Answers the call. If the caller gave up, or was told of a crash, the answer vanishes.
+    /// Answers the call. If the caller gave up, or was told of a crash, the answer vanishes. One that
+    /// an incarnation kept which was [abandoned](crate::OnHang) since tells its caller `Crashed`.
     ///
     /// Never blocks.
     #[inline]
     pub fn send(mut self, answer: T) {
-        if let Some(slot) = self.slot.take() {
-            drop(slot.put(answer));
+        let Some(slot) = self.slot.take() else { return };
+        if slot.ticket.is_kept() && scope::is_fenced() {
+            return slot.ticket.settle(Failure::Crashed); // its child's present life knows nothing of it
         }
+        drop(slot.put(answer));
     }
 
     /// Whether nobody waits for the answer any more, so that the work for it can be skipped.

@@ -15,15 +15,18 @@ use super::incarnation::Incarnation;
 use super::reply::{Failure, Ticket};
 use crate::sync;
 
-#[derive(Default)]
 struct Scope {
     me: Option<Arc<Incarnation>>,
     reason: Option<Failure>,
     dropped: Vec<Arc<Ticket>>,
 }
 
+impl Scope {
+    const NOWHERE: Self = Self { me: None, reason: None, dropped: Vec::new() };
+}
+
 sync::thread_local! {
-    static SCOPE: RefCell<Scope> = RefCell::new(Scope::default());
+    static SCOPE: RefCell<Scope> = const { RefCell::new(Scope::NOWHERE) };
 }
 
 // Beside the scope, as plain cells: they are looked at with every message.
@@ -54,6 +57,27 @@ pub(crate) fn me() -> Option<Arc<Incarnation>> {
         return None;
     }
     SCOPE.try_with(|scope| scope.borrow().me.clone()).ok().flatten()
+}
+
+/// Whether this is the thread of an incarnation that was abandoned: what it sends goes nowhere. Any
+/// other thread, save that of a service, is told so by one look at a plain cell.
+#[inline]
+pub(crate) fn is_fenced() -> bool {
+    IS_SERVICE.with(Cell::get) && am_abandoned()
+}
+
+fn am_abandoned() -> bool {
+    let abandoned = |scope: &RefCell<Scope>| scope.borrow().me.as_ref().is_some_and(|me| me.is_abandoned());
+    // Only a thread that haunts outlives its scope.
+    SCOPE.try_with(abandoned).unwrap_or(true)
+}
+
+/// The thread of one that was abandoned is about to end, and code of the user's may still run on
+/// it: the destructors of thread-locals.
+pub(crate) fn haunt(me: &Arc<Incarnation>) {
+    let before = SCOPE.with(|scope| scope.borrow_mut().me.replace(Arc::clone(me)));
+    IS_SERVICE.with(|is| is.set(true));
+    drop(before); // after the borrow
 }
 
 /// From here on dropped replies wait for the handler's end.

@@ -83,6 +83,12 @@ pub enum SystemError {
         /// The type that it is.
         found: &'static str,
     },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("`{name}` was not asked: the incarnation that asks was abandoned")]
+    Fenced {
+        /// The child.
+        name: Arc<str>,
+    },
     /// Whoever asks waits for itself: these are the names on the way, the first and the last the
     /// same.
     #[error("asking `{}` would wait for itself: {}", .names.get(1).map_or("?", |name| &**name), .names.join(" -> "))]
@@ -233,6 +239,9 @@ impl<'a, M: Send + 'static> System<'a, M> {
     }
 
     fn ask<T: Send + 'static>(&self, task: impl FnOnce(Reply<T>) -> Task) -> Result<T, SystemError> {
+        if scope::is_fenced() {
+            return Err(SystemError::Fenced { name: self.handle.core().name() });
+        }
         let me = scope::me();
         let limit = me.as_ref().map_or(self.limit, |me| self.handle.inherit(me, self.limit));
         let slot = Arc::new(Slot::new(limit));

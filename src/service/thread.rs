@@ -3,11 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use super::exit::{Exit, Lifecycle};
-use super::incarnation::Incarnation;
+use super::exit::Exit;
+use super::incarnation::{Incarnation, told};
 use super::machine::{CrashContext, Ending, Machine, Overseer};
 use super::scope;
-use crate::sync::{self, JoinHandle, Mutex};
+use super::zombies::Zombies;
+#[cfg(test)]
+use crate::sync::Mutex;
+use crate::sync::{self, JoinHandle};
 
 /// Tells the overseer of the end of an incarnation, exactly once, whatever ends it.
 ///
@@ -28,6 +31,7 @@ impl Drop for ExitGuard {
     fn drop(&mut self) {
         let unsaid = || Ending::of(Exit::Panicked("outside of any callback".into()), CrashContext::Stopping);
         let ending = self.ending.take().unwrap_or_else(unsaid);
+        self.incarnation.tell(told::ENDED);
         self.zombies.remove(&self.incarnation);
         self.overseer.over(self.child, self.epoch, ending);
         self.incarnation.over.open();
@@ -46,6 +50,14 @@ pub(crate) struct Job {
 
 impl Job {
     fn live(self) {
+        let incarnation = Arc::clone(&self.guard.incarnation);
+        self.live_guarded();
+        if incarnation.is_abandoned() {
+            scope::haunt(&incarnation);
+        }
+    }
+
+    fn live_guarded(self) {
         let mut guard = self.guard;
         if let Some(predecessor) = self.predecessor {
             // Its end was told by its own guard; how it unwound after that changes nothing.
@@ -85,35 +97,5 @@ impl Host {
                 Ok(None)
             }
         }
-    }
-}
-
-/// The incarnations that were abandoned and whose threads still exist, over a whole tree.
-#[derive(Clone, Default)]
-pub(crate) struct Zombies(Arc<Mutex<Vec<Zombie>>>);
-
-/// One of them.
-#[derive(Clone)]
-pub(crate) struct Zombie {
-    pub(crate) supervisor: Arc<str>,
-    pub(crate) incarnation: Arc<Incarnation>,
-    /// What it did when it was abandoned.
-    pub(crate) state: Lifecycle,
-}
-
-impl Zombies {
-    pub(crate) fn add(&self, supervisor: Arc<str>, incarnation: Arc<Incarnation>) {
-        let state = incarnation.state();
-        self.0.lock().push(Zombie { supervisor, incarnation, state });
-    }
-
-    pub(crate) fn remove(&self, incarnation: &Arc<Incarnation>) {
-        if incarnation.is_abandoned() {
-            self.0.lock().retain(|zombie| !Arc::ptr_eq(&zombie.incarnation, incarnation));
-        }
-    }
-
-    pub(crate) fn list(&self) -> Vec<Zombie> {
-        self.0.lock().clone()
     }
 }

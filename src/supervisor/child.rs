@@ -18,8 +18,9 @@ use crate::service::incarnation::{Incarnation, told};
 use crate::service::inspect::Sight;
 use crate::service::machine::{Machine, Overseer};
 use crate::service::service::Service;
-use crate::service::thread::{ExitGuard, Host, Job, Zombies};
+use crate::service::thread::{ExitGuard, Host, Job};
 use crate::service::worker::{Before, Cell, Worker};
+use crate::service::zombies::Zombies;
 use crate::sync::{Clock, JoinHandle};
 
 /// What all supervisors of one tree share.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::error::{complain, panic_text};
 use crate::service::wait::{Gate, WakeCell};
-use crate::sync::{self, AtomicBool, AtomicU64, Clock, JoinHandle, Mutex, Ordering, fence};
+use crate::sync::{self, AtomicBool, AtomicU64, Clock, JoinHandle, Mutex, Ordering, ThreadId, fence};
 
 /// Something to be done on the clerk's thread.
 pub(crate) type Chore = Box<dyn FnOnce() + Send>;
@@ -73,6 +73,19 @@ impl Clerk {
     /// How many chores were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the chores so far are done. `false` if they are not by then, and if the clerk
+    /// takes no more.
+    pub(crate) fn flush(&self, clock: &Clock, deadline: Option<Instant>) -> bool {
+        let done = Arc::<Gate>::default();
+        let tell = Arc::clone(&done);
+        self.submit(Box::new(move || tell.open())) && done.wait(clock, deadline)
+    }
+
+    /// Its thread, while it has one that nobody has joined yet.
+    pub(crate) fn thread_id(&self) -> Option<ThreadId> {
+        self.thread.lock().as_ref().map(|thread| thread.thread().id())
     }
 
     fn ensure_thread(&self) -> bool {

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::service::exit::Exit;
+use crate::service::scope;
 
 /// Why a supervision tree did not start. Nothing of it is left running.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,12 @@ pub enum StartChildError {
         /// The child.
         name: Arc<str>,
     },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("child `{name}` was not started: the incarnation that asks was abandoned")]
+    Fenced {
+        /// The child.
+        name: Arc<str>,
+    },
 }
 
 /// Why a child was not terminated.
@@ -111,6 +118,12 @@ pub enum TerminateChildError {
     /// The supervisor is stopping, and its children with it, or is gone.
     #[error("child `{name}` was not terminated: its supervisor is stopping or gone")]
     ShuttingDown {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("child `{name}` was not terminated: the incarnation that asks was abandoned")]
+    Fenced {
         /// The child.
         name: Arc<str>,
     },
@@ -152,6 +165,12 @@ pub enum RestartChildError {
         /// The child.
         name: Arc<str>,
     },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("child `{name}` was not restarted: the incarnation that asks was abandoned")]
+    Fenced {
+        /// The child.
+        name: Arc<str>,
+    },
 }
 
 /// Why a child was not deleted.
@@ -182,4 +201,23 @@ pub enum DeleteChildError {
         /// The child.
         name: Arc<str>,
     },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("child `{name}` was not deleted: the incarnation that asks was abandoned")]
+    Fenced {
+        /// The child.
+        name: Arc<str>,
+    },
 }
+
+/// What it means that no supervisor answered.
+macro_rules! unanswered {
+    ($($error:ident),*) => { $(
+        impl $error {
+            pub(super) fn unanswered(name: Arc<str>) -> Self {
+                if scope::is_fenced() { Self::Fenced { name } } else { Self::ShuttingDown { name } }
+            }
+        }
+    )* };
+}
+
+unanswered!(StartChildError, TerminateChildError, RestartChildError, DeleteChildError);

@@ -12,6 +12,7 @@ use crate::service::core::Core;
 use crate::service::drops::Drops;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::inspect::{Current, MailboxInfo, Sight};
+use crate::service::scope;
 
 /// One supervisor or service of a tree, at one moment. Made by
 /// [`SupervisorRef::inspect`](crate::SupervisorRef::inspect).
@@ -81,6 +82,12 @@ pub enum InspectError {
     /// The supervisor was not started, is being restarted, or is gone.
     #[error("supervisor `{name}` is down")]
     Down {
+        /// The supervisor.
+        name: Arc<str>,
+    },
+    /// Whoever asks was [abandoned](crate::OnHang): nobody answers it.
+    #[error("supervisor `{name}` was not asked: the incarnation that asks was abandoned")]
+    Fenced {
         /// The supervisor.
         name: Arc<str>,
     },
@@ -195,8 +202,11 @@ impl SupervisorRef {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn inspect(&self) -> Result<NodeInfo, InspectError> {
-        let down = || InspectError::Down { name: self.name().into() };
-        let answer = self.ask(Request::Inspect).ok_or_else(down)?;
+        let refusal = || {
+            let name = self.name().into();
+            if scope::is_fenced() { InspectError::Fenced { name } } else { InspectError::Down { name } }
+        };
+        let answer = self.ask(Request::Inspect).ok_or_else(refusal)?;
         Ok(self.node_of(answer))
     }
 

@@ -7,6 +7,7 @@
 
 mod asks;
 mod end;
+mod hang;
 mod reports;
 mod stuck;
 
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use super::child::{Child, ChildKind, Launch, Site, Upward, send_urgent};
 use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
 use super::plan::{Plan, Request};
-use super::policy::{Action, Answer, ChildState, Epoch, Event, ExitKind, Hung, Key, Outcome, Policy, Ticket};
+use super::policy::{Action, Answer, ChildState, Epoch, Event, ExitKind, Key, Outcome, Policy, Ticket};
 use super::reference::{ChildCounts, ChildInfo};
 use super::report::{CrashReport, SupervisionEvent};
 use super::strategy::Restart;
@@ -55,7 +56,7 @@ struct Kid {
 }
 
 /// An incarnation that was given up and may come back.
-struct Abandoned {
+struct GivenUp {
     incarnation: Arc<Incarnation>,
     thread: Option<JoinHandle<()>>,
 }
@@ -87,7 +88,7 @@ pub(crate) struct Supervision {
     /// Threads that have told their end and are about to finish.
     leaving: Vec<JoinHandle<()>>,
     /// Threads that were abandoned.
-    abandoned: HashMap<(Key, Epoch), Abandoned>,
+    given_up: HashMap<(Key, Epoch), GivenUp>,
     keys: Key,
     tickets: Ticket,
     asked_to_stop: bool,
@@ -137,7 +138,7 @@ impl Supervision {
             names: HashMap::new(),
             asks: HashMap::new(),
             leaving: Vec::new(),
-            abandoned: HashMap::new(),
+            given_up: HashMap::new(),
             keys: 0,
             tickets: 0,
             asked_to_stop: false,
@@ -245,7 +246,7 @@ impl Supervision {
     fn over(&mut self, now: Instant, key: Key, epoch: Epoch, ending: Ending) {
         let Some(kid) = self.kids.get_mut(&key).filter(|kid| kid.live && kid.epoch == epoch) else {
             // One that was abandoned has come back after all.
-            if let Some(Abandoned { incarnation, thread }) = self.abandoned.remove(&(key, epoch)) {
+            if let Some(GivenUp { incarnation, thread }) = self.given_up.remove(&(key, epoch)) {
                 self.site.zombies.remove(&incarnation);
                 self.leaving.extend(thread);
             }
@@ -277,6 +278,8 @@ impl Supervision {
                 Action::Launch { key, epoch } => self.launch(key, epoch),
                 Action::Stop { key, terminal, deadline, .. } => self.stop(key, terminal, deadline),
                 Action::Abandon { key, epoch, why } => self.abandon(key, epoch, why),
+                Action::Overdue { key, why, after, .. } => self.overdue(key, why, after),
+                Action::Abort { key, why } => self.abort(key, why),
                 Action::Retire { key, failed } => self.retire(key, failed),
                 Action::Forget { key } => forgotten.push(key),
                 Action::Answer { ticket, answer } => self.answer(ticket, answer),
@@ -292,6 +295,9 @@ impl Supervision {
     }
 
     fn launch(&mut self, key: Key, epoch: Epoch) {
+        if let Some(exit) = self.too_many_abandoned(key) {
+            return self.stillborn(key, epoch, exit);
+        }
         let watched = self.kids.get(&key).is_some_and(|kid| self.stuck_after(&kid.child).is_some());
         let Some(kid) = self.kids.get_mut(&key) else { return };
         let launch = Launch {
@@ -316,17 +322,21 @@ impl Supervision {
                 kid.live = true;
                 kid.thread = thread;
             }
-            Err(exit) => {
-                kid.live = false;
-                let old = kid.last_exit.replace(exit.clone());
-                // By the urgent lane, so that a launch that fails again and again silences nobody.
-                let stillborn = Request::Stillborn(key, epoch, ExitKind::of(&exit));
-                send_urgent(&self.plan.core, self.me.epoch, stillborn);
-                let incarnation = kid.child.incarnation();
-                self.report_crash(&incarnation, Ending::of(exit, CrashContext::Starting));
-                self.shred(old);
-            }
+            Err(exit) => self.stillborn(key, epoch, exit),
         }
+    }
+
+    /// There was no thread for it.
+    fn stillborn(&mut self, key: Key, epoch: Epoch, exit: Exit) {
+        let Some(kid) = self.kids.get_mut(&key) else { return };
+        (kid.epoch, kid.live) = (epoch, false);
+        let old = kid.last_exit.replace(exit.clone());
+        // By the urgent lane, so that a launch that fails again and again silences nobody.
+        let stillborn = Request::Stillborn(key, epoch, ExitKind::of(&exit));
+        send_urgent(&self.plan.core, self.me.epoch, stillborn);
+        let incarnation = kid.child.incarnation();
+        self.report_crash(&incarnation, Ending::of(exit, CrashContext::Starting));
+        self.shred(old);
     }
 
     fn stop(&mut self, key: Key, terminal: bool, deadline: Option<Instant>) {
@@ -350,28 +360,6 @@ impl Supervision {
         // A failed start is its parent's to judge, and the parent retires what is left.
         let was_up = self.me.state() != Lifecycle::Initializing;
         !self.asked_to_stop && was_up && !self.plan.as_child.restart.wants(ExitKind::Abnormal)
-    }
-
-    fn abandon(&mut self, key: Key, epoch: Epoch, why: Hung) {
-        let Some(kid) = self.kids.get_mut(&key) else { return };
-        let incarnation = kid.child.incarnation();
-        self.site.zombies.add(Arc::clone(&self.path), Arc::clone(&incarnation));
-        kid.child.abandon();
-        incarnation.set_state(Lifecycle::Restarting);
-        kid.live = false;
-        let old = kid.last_exit.replace(match why {
-            Hung::Init => Exit::InitTimedOut(kid.child.rules().init),
-            Hung::Grace => Exit::Killed,
-        });
-        let abandoned = Abandoned { incarnation: Arc::clone(&incarnation), thread: kid.thread.take() };
-        self.abandoned.insert((key, epoch), abandoned);
-        let (supervisor, reporter) = (Arc::clone(&self.path), &self.site.reporter);
-        reporter.report(log::Level::Error, || SupervisionEvent::Abandoned {
-            supervisor,
-            child: Arc::clone(&incarnation.node.name),
-            epoch: incarnation.epoch,
-        });
-        self.shred(old);
     }
 
     fn retire(&mut self, key: Key, failed: bool) {

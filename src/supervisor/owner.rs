@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
 use super::inspect::{InspectError, NodeInfo};
 use super::reference::{ChildCounts, ChildInfo, SupervisorRef};
-use super::report::ShutdownReport;
+use super::report::{Abandoned, ShutdownReport};
 use super::spec::ChildSpec;
 use super::supervisor::Supervisor;
 use super::tree::Tree;
@@ -108,6 +108,12 @@ impl SupervisorHandle {
     /// What is known of the root supervisor itself, without asking it.
     pub fn status(&self) -> Status {
         self.reference().status()
+    }
+
+    /// How many incarnations of the whole tree were abandoned, and how many of their threads still
+    /// exist. Read from shared memory: no supervisor is asked. Never blocks.
+    pub fn abandoned(&self) -> Abandoned {
+        self.tree.abandoned()
     }
 
     /// Waits until the tree has ended by itself, by escalation; `None` when `timeout` came first.

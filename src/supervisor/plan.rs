@@ -80,13 +80,15 @@ pub(crate) struct Rooted {
     pub(crate) shutdown: Option<Duration>,
     pub(crate) stuck_after: Option<Duration>,
     pub(crate) deny_abort: bool,
+    pub(crate) max_abandoned: Option<usize>,
 }
 
 impl Rooted {
     fn is_set(&self) -> bool {
-        let Self { hook, clock, registry, shutdown, stuck_after, deny_abort } = self;
+        let Self { hook, clock, registry, shutdown, stuck_after, deny_abort, max_abandoned } = self;
         let durations = shutdown.is_some() || stuck_after.is_some();
-        hook.is_some() || clock.is_some() || registry.is_some() || durations || *deny_abort
+        let others = *deny_abort || max_abandoned.is_some();
+        hook.is_some() || clock.is_some() || registry.is_some() || durations || others
     }
 }
 
@@ -113,10 +115,12 @@ impl Plan {
         }
         let rooted = &self.rooted;
         if !as_root && rooted.is_set() {
-            return Some(
-                "hook, clock, registry, shutdown_timeout, stuck_after and deny_abort are the root's to say"
-                    .into(),
-            );
+            let options =
+                "hook, clock, registry, shutdown_timeout, stuck_after, deny_abort and max_abandoned";
+            return Some(format!("{options} are the root's to say"));
+        }
+        if rooted.max_abandoned == Some(0) {
+            return Some("its max_abandoned is 1 or more".into());
         }
         let mut names = HashSet::new();
         self.children.iter().find_map(|child| {

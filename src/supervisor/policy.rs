@@ -35,6 +35,7 @@ mod children;
 mod commands;
 mod exits;
 mod group;
+mod hang;
 mod shutdown;
 #[cfg(test)]
 mod tests;
@@ -46,8 +47,8 @@ use self::children::Children;
 use self::group::Group;
 use self::shutdown::Down;
 pub(crate) use self::words::{
-    Action, Answer, ChildRules, ChildState, Counts, Dynamic, Epoch, Event, ExitKind, Hung, Key, Outcome,
-    Rules, Ticket,
+    Action, Answer, ChildRules, ChildState, Counts, Dynamic, Epoch, Event, ExitKind, Key, Outcome, Rules,
+    Ticket,
 };
 use super::intensity::Intensity;
 use crate::Strategy;

@@ -111,7 +111,8 @@ impl SupervisorRef {
 
     fn start_erased(&self, child: Arc<dyn Child>) -> Result<(), StartChildError> {
         let name = child.name();
-        self.ask(|reply| Request::Start(child, reply)).unwrap_or(Err(StartChildError::ShuttingDown { name }))
+        let answer = self.ask(|reply| Request::Start(child, reply));
+        answer.unwrap_or_else(|| Err(StartChildError::unanswered(name)))
     }
 
     /// Stops a child for good. Its spec is kept, to be restarted or deleted; a temporary child's,
@@ -129,7 +130,7 @@ impl SupervisorRef {
     /// end, until it is abandoned.
     pub fn terminate_child(&self, name: &str) -> Result<(), TerminateChildError> {
         let answer = self.ask(|reply| Request::Terminate(name.into(), scope::me(), reply));
-        answer.unwrap_or_else(|| Err(TerminateChildError::ShuttingDown { name: name.into() }))
+        answer.unwrap_or_else(|| Err(TerminateChildError::unanswered(name.into())))
     }
 
     /// Starts a child that is stopped. Handles to it are valid again.
@@ -143,7 +144,7 @@ impl SupervisorRef {
     /// As [`start_child`](Self::start_child).
     pub fn restart_child(&self, name: &str) -> Result<(), RestartChildError> {
         let answer = self.ask(|reply| Request::Restart(name.into(), reply));
-        answer.unwrap_or_else(|| Err(RestartChildError::ShuttingDown { name: name.into() }))
+        answer.unwrap_or_else(|| Err(RestartChildError::unanswered(name.into())))
     }
 
     /// Forgets a child that is stopped.
@@ -153,15 +154,17 @@ impl SupervisorRef {
     /// When it is not stopped, or does not exist.
     pub fn delete_child(&self, name: &str) -> Result<(), DeleteChildError> {
         let answer = self.ask(|reply| Request::Delete(name.into(), reply));
-        answer.unwrap_or_else(|| Err(DeleteChildError::ShuttingDown { name: name.into() }))
+        answer.unwrap_or_else(|| Err(DeleteChildError::unanswered(name.into())))
     }
 
-    /// The children, in the order of their start. Empty when the supervisor is gone.
+    /// The children, in the order of their start. Empty when the supervisor is gone, and for an
+    /// incarnation that was [abandoned](crate::OnHang).
     pub fn which_children(&self) -> Vec<ChildInfo> {
         self.ask(Request::Which).unwrap_or_default()
     }
 
-    /// How many children are where. All zero when the supervisor is gone.
+    /// How many children are where. All zero when the supervisor is gone, and for an
+    /// incarnation that was [abandoned](crate::OnHang).
     pub fn count_children(&self) -> ChildCounts {
         self.ask(Request::Count).unwrap_or_default()
     }

@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::clerk::Clerk;
+use super::hang::Hung;
 use crate::error::{ErrorKind, SharedError};
 use crate::service::context::Observer;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::incarnation::Incarnation;
 use crate::service::machine::CrashContext;
+use crate::service::zombies::Zombie;
+use crate::sync::ThreadId;
 
 /// How many events may wait for their hook. More are dropped and counted.
 const MOST_EVENTS: usize = 4096;
@@ -67,6 +70,37 @@ pub enum SupervisionEvent {
         child: Arc<str>,
         /// Which incarnation.
         epoch: u64,
+        /// Which limit it did not keep.
+        why: Hung,
+        /// What it was busy with, as [`Unstopped::label`] says it.
+        label: Option<&'static str>,
+        /// For how long.
+        busy: Option<Duration>,
+    },
+    /// A limit of a child with [`OnHang::Wait`](crate::OnHang::Wait) has passed, and it is waited for
+    /// all the same. Once for each limit of an incarnation.
+    Overdue {
+        /// The path of the supervisor.
+        supervisor: Arc<str>,
+        /// The child.
+        child: Arc<str>,
+        /// Which incarnation.
+        epoch: u64,
+        /// Which limit it did not keep.
+        why: Hung,
+        /// For how long it has been waited for: since it was launched, or asked to stop.
+        after: Duration,
+        /// What it is busy with, as [`Unstopped::label`] says it.
+        label: Option<&'static str>,
+    },
+    /// An incarnation did not end within its grace, or did not start in time, and the process is
+    /// about to be aborted, as [`OnHang::AbortProcess`](crate::OnHang::AbortProcess) says. The hook
+    /// has 1 s, together with what was reported before.
+    Aborting {
+        /// Who hangs, and where.
+        hung: Unstopped,
+        /// Which limit it did not keep.
+        why: Hung,
     },
     /// A service has been busy with one message, or in one callback, for longer than
     /// [`stuck_after`](crate::ChildSpec::stuck_after) says. Told once for each message; nothing is done.
@@ -175,8 +209,18 @@ fn write_log(level: log::Level, event: &SupervisionEvent) {
         SupervisionEvent::Answered { supervisor, child, label, kind, error } => {
             log::log!(level, supervisor = &**supervisor, child = &**child, message = *label, kind:debug = kind; "{child} answered with an error: {error}");
         }
-        SupervisionEvent::Abandoned { supervisor, child, epoch } => {
-            log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch; "{child} was abandoned");
+        SupervisionEvent::Abandoned { supervisor, child, epoch, why, label, busy } => {
+            let (why, label) = (why.as_str(), label.unwrap_or("-"));
+            log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch, why, message = label, busy:debug = busy; "{child} was abandoned");
+        }
+        SupervisionEvent::Overdue { supervisor, child, epoch, why, after, label } => {
+            let label = label.unwrap_or("-");
+            log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch, why = why.as_str(), after:debug = after, message = label; "{child} {why}, and is waited for");
+        }
+        SupervisionEvent::Aborting { hung, why } => {
+            let Unstopped { supervisor, child, epoch, label, busy, .. } = hung;
+            let label = label.unwrap_or("-");
+            log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch, why = why.as_str(), message = label, busy:debug = busy; "{hung}; it {why}; the process is aborted");
         }
         SupervisionEvent::Stuck { supervisor, child, epoch, label, busy } => {
             log::log!(level, supervisor = &**supervisor, child = &**child, epoch = *epoch, message = *label, busy:debug = busy; "{child} has been busy with {label} for {busy:?}");
@@ -225,6 +269,8 @@ pub struct ShutdownReport {
     pub took: Duration,
     /// Who did not stop in its grace and still has a thread. Empty after an orderly shutdown.
     pub unstopped: Vec<Unstopped>,
+    /// How many incarnations were abandoned, over the whole life of the tree.
+    pub abandoned: u64,
     /// Events that were dropped because their hook was too slow, over the whole life of the tree.
     pub events_dropped: u64,
 }
@@ -239,11 +285,24 @@ impl ShutdownReport {
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the tree {} in {:?}", self.exit, self.took)?;
+        if self.abandoned > 0 {
+            write!(f, "; {} abandoned over its life", self.abandoned)?;
+        }
         for one in &self.unstopped {
             write!(f, "; {one}")?;
         }
         Ok(())
     }
+}
+
+/// How many incarnations of a tree were abandoned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Abandoned {
+    /// Over the whole life of the tree.
+    pub ever: u64,
+    /// Those whose threads still exist.
+    pub alive: usize,
 }
 
 /// A child that did not stop.
@@ -253,16 +312,68 @@ pub struct Unstopped {
     /// The path of the supervisor; empty for the root itself, and for the two helpers of the tree that
     /// report events and clear away what is left of children.
     pub supervisor: Arc<str>,
-    /// The child, which is also the name of the thread.
+    /// The child.
     pub child: Arc<str>,
-    /// Which incarnation.
+    /// Which incarnation; 0 where there are none.
     pub epoch: u64,
     /// The state it is stuck in.
     pub state: Lifecycle,
+    /// The name of its thread. An operating system may show less of it: Linux 15 bytes.
+    pub thread: Arc<str>,
+    /// Its thread, as the standard library tells threads apart. It goes where a debugger, or a line
+    /// that the thread itself logged, says the same. `None` where that is not known.
+    pub thread_id: Option<ThreadId>,
+    /// What it is busy with: the message in its handler, as
+    /// [`Service::label`](crate::Service::label) calls it, or `init` (the factory and `init`),
+    /// `idle`, `terminate`, `drop` (that of its state). `None` where that is not known.
+    pub label: Option<&'static str>,
+    /// For how long it has been busy with that, by the clock of the tree.
+    pub busy: Option<Duration>,
 }
 
+impl Unstopped {
+    /// Somebody of whom only the thread is known.
+    pub(crate) fn of_the_tree(thread: Arc<str>, id: Option<ThreadId>, state: Lifecycle) -> Self {
+        Self {
+            supervisor: "".into(),
+            child: Arc::clone(&thread),
+            epoch: 0,
+            state,
+            thread,
+            thread_id: id,
+            label: None,
+            busy: None,
+        }
+    }
+
+    /// One that was given up, or is about to be. What it does at `now`, if it does anything then.
+    pub(crate) fn of(zombie: Zombie, now: Instant) -> Self {
+        let activity = zombie.incarnation.activity(now).or(zombie.activity);
+        let child = Arc::clone(&zombie.incarnation.node.name);
+        Self {
+            supervisor: zombie.supervisor,
+            thread: Arc::clone(&child),
+            child,
+            epoch: zombie.incarnation.epoch,
+            state: zombie.state,
+            thread_id: zombie.thread,
+            label: activity.map(|activity| activity.label),
+            busy: activity.map(|activity| activity.busy),
+        }
+    }
+}
+
+/// `app/disk is still processing: `Write` for 12.3s, incarnation 1, thread `disk` ThreadId(7)`
 impl fmt::Display for Unstopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} is still {}", self.supervisor, self.child, self.state)
+        write!(f, "{}/{} is still {}: ", self.supervisor, self.child, self.state)?;
+        if let (Some(label), Some(busy)) = (self.label, self.busy) {
+            write!(f, "`{label}` for {busy:.1?}, ")?;
+        }
+        if self.epoch > 0 {
+            write!(f, "incarnation {}, ", self.epoch)?;
+        }
+        write!(f, "thread `{}`", self.thread)?;
+        self.thread_id.map_or(Ok(()), |id| write!(f, " {id:?}"))
     }
 }

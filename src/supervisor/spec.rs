@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::child::ServiceChild;
+use super::hang::OnHang;
 use super::policy::{ChildRules, ExitKind};
 use super::strategy::Restart;
 use crate::error::{ErrorKind, Reaction, Reactions, SharedError};
@@ -121,6 +122,7 @@ impl<S: Service> ChildSpec<S> {
             restart: Restart::Permanent,
             init: DEFAULT_GRACE,
             grace: Some(DEFAULT_GRACE),
+            on_hang: OnHang::default(),
             backoff: None,
             significant: false,
         };
@@ -179,16 +181,23 @@ impl<S: Service> ChildSpec<S> {
     }
 
     /// How long a stop may take, `terminate` and the drop of the state included, before the thread
-    /// is abandoned. 5 s if nothing is said.
+    /// is abandoned, or what else [`on_hang`](Self::on_hang) says. 5 s if nothing is said.
     pub fn shutdown(mut self, grace: Duration) -> Self {
         self.rules.grace = Some(grace);
         self
     }
 
     /// How long a start may take, factory and `init` together, before it counts as failed and the
-    /// thread is abandoned. 5 s if nothing is said.
+    /// thread is abandoned, or what else [`on_hang`](Self::on_hang) says. 5 s if nothing is said.
     pub fn init_timeout(mut self, limit: Duration) -> Self {
         self.rules.init = limit;
+        self
+    }
+
+    /// What is done when a start or a stop takes longer than it may. [`OnHang::Abandon`] if nothing
+    /// is said.
+    pub fn on_hang(mut self, on_hang: OnHang) -> Self {
+        self.rules.on_hang = on_hang;
         self
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::child::{Child, SupervisorChild};
 use super::errors::StartError;
+use super::hang::OnHang;
 use super::owner::SupervisorHandle;
 use super::plan::{Identity, Plan, Rooted};
 use super::policy::{ChildRules, Rules};
@@ -179,6 +180,26 @@ impl Supervisor {
         self
     }
 
+    /// How many abandoned threads the whole tree may have before no more is added to it: 1 or more;
+    /// another is refused at the start. [`DEFAULT_MAX_ABANDONED`](crate::DEFAULT_MAX_ABANDONED) if
+    /// nothing is said. Only for the root.
+    ///
+    /// A thread that is [abandoned](crate::OnHang) cannot be killed: it counts until it ends by itself.
+    /// While there are as many as that,
+    ///
+    /// - nothing new is added: `start_child` and `start_supervisor` fail with
+    ///   [`Exit::TooManyAbandoned`](crate::Exit::TooManyAbandoned), which is not charged;
+    /// - a child that has itself left such a thread, in whatever life of its supervisor, is not
+    ///   started again: that is a failed start, with the same exit. Where it was to be restarted it is
+    ///   charged, so backoff and intensity decide when it is tried again, and it escalates in the end;
+    /// - a child that left none is restarted as ever.
+    ///
+    /// So at most as many more threads as there are children come on top of it.
+    pub fn max_abandoned(mut self, threads: usize) -> Self {
+        self.rooted.max_abandoned = Some(threads);
+        self
+    }
+
     /// A reference to the supervisor. It exists before the thread does.
     pub fn reference(&self) -> SupervisorRef {
         SupervisorRef::to(&self.core)
@@ -213,6 +234,8 @@ impl Supervisor {
             // It bounds itself: each of its children has a limit, and it never blocks.
             init: Duration::MAX,
             grace: None,
+            // Its thread runs no code of the user's, so it hangs at nothing.
+            on_hang: OnHang::Abandon,
             backoff: self.backoff,
             significant: false,
         };

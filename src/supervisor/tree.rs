@@ -8,14 +8,15 @@ use super::child::{Child, Launch, Site, SupervisorChild, send_urgent};
 use super::clerk::Clerk;
 use super::errors::StartError;
 use super::plan::{Plan, Request};
-use super::report::{Reporter, ShutdownReport, Unstopped};
+use super::report::{Abandoned, Reporter, ShutdownReport, Unstopped};
 use crate::registry::Registry;
 use crate::service::deadline::Deadline;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::machine::{Ending, Overseer};
-use crate::service::thread::{Host, Zombie, Zombies};
+use crate::service::thread::Host;
 use crate::service::wait::Gate;
 use crate::service::worker::Before;
+use crate::service::zombies::Zombies;
 use crate::sync::{JoinHandle, Mutex};
 
 /// How much longer than its deadline the end of a tree is waited for: it abandons who is left and
@@ -117,6 +118,10 @@ impl Tree {
         self.site.registry.clone()
     }
 
+    pub(crate) fn abandoned(&self) -> Abandoned {
+        Abandoned { ever: self.site.zombies.ever(), alive: self.site.zombies.alive() }
+    }
+
     fn deadline(&self, timeout: Duration) -> Option<Instant> {
         Deadline::from(self.site.clock.now(), timeout).instant()
     }
@@ -147,40 +152,34 @@ impl Tree {
             return report;
         }
         let thread = self.thread.lock().take();
+        let id = thread.as_ref().map(|thread| thread.thread().id());
         if over && let Some(thread) = thread {
             drop(thread.join());
         }
         let mut stuck = Vec::new();
         if !over {
-            stuck.push((self.plan().name(), self.child.incarnation().state()));
+            stuck.push(Unstopped::of_the_tree(self.plan().name(), id, self.child.incarnation().state()));
         }
         for clerk in [&*self.site.janitor, self.site.reporter.clerk()] {
+            let id = clerk.thread_id();
             if !clerk.finish(&self.site.clock, latest) {
-                stuck.push((clerk.name(), Lifecycle::Processing));
+                stuck.push(Unstopped::of_the_tree(clerk.name(), id, Lifecycle::Processing));
             }
         }
         let report = self.report_since(began, stuck);
         self.report.lock().get_or_insert(report).clone()
     }
 
-    fn report_since(&self, began: Instant, stuck: Vec<(Arc<str>, Lifecycle)>) -> ShutdownReport {
-        let of_the_tree = |(child, state)| Unstopped { supervisor: "".into(), child, epoch: 0, state };
-        let zombies = self.site.zombies.list().into_iter().map(unstopped);
+    fn report_since(&self, began: Instant, stuck: Vec<Unstopped>) -> ShutdownReport {
+        let now = self.site.clock.now();
+        let zombies = self.site.zombies.list().into_iter().map(|zombie| Unstopped::of(zombie, now));
         ShutdownReport {
             exit: self.watch.exit.lock().clone().unwrap_or(Exit::Killed),
-            took: self.site.clock.now().saturating_duration_since(began),
-            unstopped: zombies.chain(stuck.into_iter().map(of_the_tree)).collect(),
+            took: now.saturating_duration_since(began),
+            unstopped: zombies.chain(stuck).collect(),
+            abandoned: self.site.zombies.ever(),
             events_dropped: self.site.reporter.clerk().refused(),
         }
-    }
-}
-
-fn unstopped(zombie: Zombie) -> Unstopped {
-    Unstopped {
-        supervisor: zombie.supervisor,
-        child: Arc::clone(&zombie.incarnation.node.name),
-        epoch: zombie.incarnation.epoch,
-        state: zombie.state,
     }
 }
 
@@ -193,7 +192,7 @@ fn site(plan: &Plan, host: Host) -> Site {
         registry: rooted.registry.unwrap_or_default(),
         reporter: Arc::new(Reporter::new(&name, rooted.hook, inline)),
         janitor: Arc::new(Clerk::new(format!("{name}:janitor"), usize::MAX, inline)),
-        zombies: Zombies::default(),
+        zombies: rooted.max_abandoned.map(Zombies::new).unwrap_or_default(),
         stuck_after: rooted.stuck_after,
         host,
     }

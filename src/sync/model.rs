@@ -144,6 +144,7 @@ pub(crate) enum Mutant {
     CloseWithoutFence,
     CountAnswered,
     DrainReopened,
+    EnlistBlindly,
     EvictNewest,
     FollowFirst,
     ForgetAnswer,
@@ -156,6 +157,7 @@ pub(crate) enum Mutant {
     OrderWithoutRecheck,
     ReplayTogether,
     RiseFromAnySeat,
+    SendUnfenced,
     SendWithoutFence,
     SendWithoutRecheck,
     SwallowCall,
@@ -213,6 +215,18 @@ pub struct Thread {
     token: Arc<Notify>,
 }
 
+/// Tells threads of one model apart.
+pub type ThreadId = usize;
+
+/// Ends the model, as it would the process.
+///
+/// # Panics
+///
+/// Always.
+pub fn abort() -> ! {
+    panic!("the process is aborted")
+}
+
 /// `std::thread_local!`, with and without `const { .. }`: each of a model's threads has its own.
 macro_rules! locals {
     () => {};
@@ -234,7 +248,7 @@ loom::thread_local! {
 
 impl Thread {
     /// Tells threads of one model apart.
-    pub fn id(&self) -> usize {
+    pub fn id(&self) -> ThreadId {
         Arc::as_ptr(&self.token).addr()
     }
 

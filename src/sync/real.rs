@@ -6,8 +6,11 @@ use std::io;
 use std::sync::Arc;
 
 pub(crate) use std::hint::spin_loop;
+pub(crate) use std::process::abort;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
-pub(crate) use std::thread::{JoinHandle, Thread, current as current_thread, park, park_timeout, yield_now};
+pub(crate) use std::thread::{
+    JoinHandle, Thread, ThreadId, current as current_thread, park, park_timeout, yield_now,
+};
 
 pub(crate) use parking_lot::Mutex;
 pub(crate) use std::thread_local;

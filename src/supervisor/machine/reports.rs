@@ -49,7 +49,7 @@ impl Supervision {
                 intensity: rules.max_restarts,
                 period: rules.period,
                 recent: self.policy.recent_restarts(now),
-                abandoned: self.abandoned.len(),
+                abandoned: self.given_up.len(),
             },
             parent: Arc::clone(&self.parent),
             restart: self.plan.as_child.restart,

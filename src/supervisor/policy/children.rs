@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::hang::Limits;
 use super::words::{ChildRules, ChildState, Counts, Epoch, Key, Ticket};
 use crate::{Backoff, Restart};
 
@@ -34,6 +35,8 @@ pub(super) struct Child {
     /// Its last exit was a crash or a failed start.
     pub(super) failed: bool,
     pub(super) tries: Tries,
+    /// By when it is to be ready, or gone.
+    pub(super) limits: Limits,
     /// Who waits for it to be started.
     pub(super) starter: Option<Ticket>,
     /// Who wait for it to be down.
@@ -53,6 +56,7 @@ impl Child {
             terminal: false,
             failed: false,
             tries: Tries::default(),
+            limits: Limits::default(),
             starter,
             stoppers: Vec::new(),
             state: ChildState::Waiting,
@@ -64,7 +68,7 @@ impl Child {
         self.state
     }
 
-    /// When it is abandoned, or its backoff is over.
+    /// When it is abandoned or reported, or its backoff is over.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -78,11 +82,17 @@ impl Child {
         self.cause == Cause::Added
     }
 
-    /// When it is abandoned if it is asked to stop now, all limits considered.
-    pub(super) fn patience(&self, own: Option<Instant>, overall: Option<Instant>) -> Option<Instant> {
+    /// Its limits if it is asked to stop now, all of them considered.
+    pub(super) fn limits_to_stop(
+        &self,
+        own: Option<Instant>,
+        overall: Option<Instant>,
+        now: Instant,
+    ) -> Limits {
         let overall = overall.map(|end| end.checked_add(self.slack()).unwrap_or(end));
-        let asked_before = self.deadline.filter(|_| self.state == ChildState::Stopping);
-        [own, overall, asked_before].into_iter().flatten().min()
+        let asked_before = Some(self.limits).filter(|_| self.state == ChildState::Stopping);
+        let before = asked_before.unwrap_or_else(|| Limits::new(self.rules.on_hang, own, now));
+        before.tightened(self.rules.on_hang, own, overall)
     }
 
     /// What it is told when it will be abandoned at that time.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::children::{Cause, Child};
-use super::words::{Action, Answer, ChildState, Epoch, ExitKind, Hung, Key, Outcome};
+use super::hang::Limits;
+use super::words::{Action, Answer, ChildState, Epoch, ExitKind, Key, Outcome};
 use super::{Phase, Policy, Turn};
 use crate::{AutoShutdown, Backoff, Strategy};
 
@@ -13,8 +14,10 @@ impl Policy {
         let Some(child) = self.children.get_mut(key) else { return };
         child.epoch += 1;
         child.terminal = false;
-        let (epoch, deadline) = (child.epoch, turn.after(child.rules.init));
-        self.children.enter(key, ChildState::Starting, Some(deadline));
+        let (epoch, until) = (child.epoch, turn.after(child.rules.init));
+        child.limits = Limits::new(child.rules.on_hang, Some(until), turn.now);
+        let deadline = child.limits.next();
+        self.children.enter(key, ChildState::Starting, deadline);
         turn.act(Action::Launch { key, epoch });
     }
 
@@ -42,7 +45,7 @@ impl Policy {
     }
 
     /// The incarnation of a child is gone, or is not waited for any longer.
-    fn left(&mut self, key: Key, exit: ExitKind, turn: &mut Turn) {
+    pub(super) fn left(&mut self, key: Key, exit: ExitKind, turn: &mut Turn) {
         let Some(child) = self.children.get_mut(key) else { return };
         child.failed = match child.state() {
             ChildState::Starting => exit != ExitKind::Ignored,
@@ -193,17 +196,9 @@ impl Policy {
             return; // Seen to by what was done for another one.
         }
         match child.state() {
-            ChildState::Starting => self.abandon(key, Hung::Init, turn),
-            ChildState::Stopping => self.abandon(key, Hung::Grace, turn),
+            ChildState::Starting | ChildState::Stopping => self.hung(key, turn),
             ChildState::Backoff { .. } => self.launch(key, turn),
             ChildState::Running | ChildState::Waiting | ChildState::Stopped => {}
         }
-    }
-
-    /// A thread cannot be killed. Its child goes on without it, as after a crash.
-    fn abandon(&mut self, key: Key, why: Hung, turn: &mut Turn) {
-        let Some(child) = self.children.get(key) else { return };
-        turn.act(Action::Abandon { key, epoch: child.epoch, why });
-        self.left(key, ExitKind::Abnormal, turn);
     }
 }

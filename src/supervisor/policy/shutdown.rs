@@ -125,19 +125,20 @@ impl Policy {
         };
         let Some(child) = self.children.get_mut(key) else { return };
         let own = child.rules.grace.map(|grace| shared_grace.unwrap_or_else(|| turn.after(grace)));
-        let deadline = child.patience(own, overall);
+        let limits = child.limits_to_stop(own, overall, turn.now);
         let is_news = child.state() != ChildState::Stopping
-            || deadline != child.deadline()
+            || limits.end != child.limits.end
             || (terminal && !child.terminal);
+        child.limits = limits;
         if is_news {
             child.terminal |= terminal;
             turn.act(Action::Stop {
                 key,
                 epoch: child.epoch,
                 terminal: child.terminal,
-                deadline: child.told(deadline),
+                deadline: child.told(limits.end),
             });
-            self.children.enter(key, ChildState::Stopping, deadline);
         }
+        self.children.enter(key, ChildState::Stopping, limits.next());
     }
 }

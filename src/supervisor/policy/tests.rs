@@ -5,6 +5,7 @@ mod cases;
 mod commands;
 mod exhaustive;
 mod groups;
+mod hanging;
 mod random;
 mod significant;
 mod stopping;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{AutoShutdown, Backoff, Restart, Strategy};
+use crate::{AutoShutdown, Backoff, Hung, OnHang, Restart, Strategy};
 
 /// A child, by order of start. Never reused, so that a late event cannot hit another child.
 pub(crate) type Key = u64;
@@ -43,6 +43,8 @@ pub(crate) struct ChildRules {
     pub(crate) init: Duration,
     /// How long a stop may take. None: a nested supervisor, which bounds itself.
     pub(crate) grace: Option<Duration>,
+    /// What is done when it takes longer than that.
+    pub(crate) on_hang: OnHang,
     pub(crate) backoff: Option<Backoff>,
     /// Its own exit may stop the supervisor: see [`AutoShutdown`].
     pub(crate) significant: bool,
@@ -117,6 +119,17 @@ pub(crate) enum Action {
     },
     /// Wait no longer for an incarnation: it counts as gone, and what it says from now on is stale.
     Abandon { key: Key, epoch: Epoch, why: Hung },
+    /// Report: one that is waited for as long as it takes has taken longer than its limit. Once for
+    /// each limit of an incarnation.
+    Overdue {
+        key: Key,
+        epoch: Epoch,
+        why: Hung,
+        /// Since it was launched, or first asked to stop.
+        after: Duration,
+    },
+    /// End the process. Where that cannot be, in a simulation, the `Abandon` that follows holds.
+    Abort { key: Key, why: Hung },
     /// The child is down for good, or until restart_child: its mailbox is closed and its name free,
     /// its spec is kept.
     Retire {
@@ -134,13 +147,6 @@ pub(crate) enum Action {
     GaveUp { key: Key },
     /// The supervisor has ended: no child is left, every ticket is answered.
     Finish(Outcome),
-}
-
-/// At which deadline an incarnation was abandoned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hung {
-    Init,
-    Grace,
 }
 
 /// The answer to a ticket.

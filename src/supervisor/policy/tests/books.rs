@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::*;
-use crate::{AutoShutdown, Restart, Strategy};
+use crate::{AutoShutdown, Hung, OnHang, Restart, Strategy};
 
 #[derive(Debug, Clone)]
 pub(super) struct Books {
@@ -23,6 +23,13 @@ pub(super) struct Books {
     emptying: Option<Key>,
     /// What has to follow from the last exit.
     owed: Option<(Key, Fate)>,
+    /// The moment of the present event.
+    now: Option<Instant>,
+    down_since: Option<Instant>,
+    /// The earliest deadline of a whole stop.
+    whole: Option<Instant>,
+    /// Whose process was aborted by the last action.
+    aborted: Option<Key>,
 }
 
 /// The books on one child.
@@ -34,7 +41,13 @@ pub(super) struct Book {
     pub(super) last: Epoch,
     pub(super) ready: bool,
     asked: bool,
+    launched: Option<Instant>,
     init_until: Option<Instant>,
+    asked_at: Option<Instant>,
+    /// Its own grace does not count: it was asked with all others, who share one.
+    shares_grace: bool,
+    /// For which of its limits this incarnation was reported.
+    overdue: [bool; 2],
     told: Option<Instant>,
     terminal: bool,
     terminating: bool,
@@ -72,16 +85,24 @@ impl Books {
             outcome: None,
             emptying: None,
             owed: None,
+            now: None,
+            down_since: None,
+            whole: None,
+            aborted: None,
         }
     }
 
     /// Before the policy hears of it.
-    pub(super) fn event(&mut self, event: Event) {
+    pub(super) fn event(&mut self, now: Instant, event: Event) {
+        self.now = Some(now);
         self.open.extend(event.ticket().map(|ticket| (ticket, event)));
         match event {
             Event::Ready { key, epoch } => self.ready(key, epoch),
             Event::Exited { key, epoch, exit } => self.exited(key, epoch, exit),
-            Event::Stop { .. } => self.down = true,
+            Event::Stop { deadline, .. } => {
+                self.down = true;
+                self.whole = [self.whole, deadline].into_iter().flatten().min();
+            }
             _ if self.down => {}
             Event::Begin { .. } => self.began = true,
             Event::Add { key, rules, .. } => self.added(key, rules),
@@ -96,13 +117,21 @@ impl Books {
         self.see_to_group();
         let is_answer = matches!(action, Action::Answer { .. });
         assert!(self.outcome.is_none() || is_answer, "{action:?} after the end");
+        let aborted = self.aborted.take();
         match action {
             Action::Launch { key, epoch } => self.launched(now, key, epoch),
             Action::Stop { key, epoch, terminal, deadline } => {
                 self.asked(event, key, terminal);
-                self.child(key).ask(epoch, terminal, deadline);
+                let shares_grace = self.down && self.rules.dynamic.is_some();
+                self.child(key).ask(now, epoch, terminal, deadline, shares_grace);
             }
-            Action::Abandon { key, epoch, why } => self.abandoned(now, key, epoch, why),
+            Action::Overdue { key, epoch, why, after } => self.overdue(now, key, epoch, why, after),
+            Action::Abort { key, .. } => self.aborted = Some(key),
+            Action::Abandon { key, epoch, why } => {
+                let aborts = self.child(key).rules.on_hang == OnHang::AbortProcess;
+                assert_eq!(aborted, aborts.then_some(key));
+                self.abandoned(now, key, epoch, why);
+            }
             Action::Retire { key, failed } => self.retired(key, failed),
             Action::Forget { key } => self.forgotten(key),
             Action::Answer { ticket, answer } => self.answered(ticket, answer),
@@ -122,7 +151,9 @@ impl Books {
     /// After all actions.
     pub(super) fn close(&mut self) {
         self.see_to_group();
-        assert_eq!(self.owed, None, "nothing followed");
+        assert_eq!((self.owed, self.aborted), (None, None), "nothing followed");
+        self.down_since = self.down_since.or(self.now.filter(|_| self.down));
+        self.children.keys().for_each(|key| self.is_reported(*key));
         let is_dynamic = self.rules.dynamic.is_some();
         for (key, book) in &self.children {
             assert!(!book.retired || book.is_kept() && !is_dynamic, "{key} should be forgotten");
@@ -213,12 +244,51 @@ impl Books {
 
     fn abandoned(&mut self, now: Instant, key: Key, epoch: Epoch, why: Hung) {
         assert_eq!(self.owed, None);
+        let whole = self.whole;
         let book = self.child(key);
         assert_eq!(book.live, Some(epoch));
         assert_eq!(why == Hung::Init, !book.asked && !book.ready);
-        let limit = if why == Hung::Init { book.init_until } else { book.told };
+        let limit = match (book.rules.on_hang, why) {
+            (OnHang::Wait, _) => whole,
+            (_, Hung::Init) => book.init_until,
+            (_, Hung::Grace) => book.told,
+        };
         assert!(limit.is_some_and(|limit| limit <= now), "{key} was abandoned too early");
         self.exited(key, epoch, ExitKind::Abnormal);
+    }
+
+    /// A limit of one that is waited for has passed.
+    fn overdue(&mut self, now: Instant, key: Key, epoch: Epoch, why: Hung, after: Duration) {
+        let limit = self.limit(key, why);
+        let book = self.child(key);
+        assert_eq!((book.live, book.rules.on_hang), (Some(epoch), OnHang::Wait));
+        assert!(limit.is_some_and(|limit| limit <= now), "{key} was reported too early");
+        let since = if why == Hung::Init { book.launched } else { book.asked_at };
+        assert_eq!(since, Some(now - after));
+        assert!(!std::mem::replace(&mut book.overdue[why as usize], true), "{key} was reported twice");
+    }
+
+    /// By when an incarnation is to be ready, or gone; None where there is no such limit.
+    fn limit(&self, key: Key, why: Hung) -> Option<Instant> {
+        let book = &self.children[&key];
+        if why == Hung::Init {
+            return book.init_until.filter(|_| book.live.is_some() && !book.ready && !book.asked);
+        }
+        let shared = self.down_since.zip(self.rules.dynamic).map(|(since, dynamic)| since + dynamic.grace);
+        let own = book.asked_at.zip(book.rules.grace).map(|(since, grace)| since + grace);
+        let own = own.filter(|_| !book.shares_grace);
+        [shared, own].into_iter().flatten().min().filter(|_| book.live.is_some() && book.asked)
+    }
+
+    /// One that is waited for is reported as soon as a limit has passed. One that was launched or
+    /// asked in this very step will be in the next.
+    fn is_reported(&self, key: Key) {
+        let book = &self.children[&key];
+        for why in [Hung::Init, Hung::Grace].into_iter().filter(|_| book.rules.on_hang == OnHang::Wait) {
+            let since = if why == Hung::Init { book.launched } else { book.asked_at };
+            let due = self.limit(key, why) <= self.now && since < self.now;
+            assert!(!due || self.limit(key, why).is_none() || book.overdue[why as usize], "{key}: {why:?}");
+        }
     }
 
     fn retired(&mut self, key: Key, failed: bool) {
@@ -299,7 +369,11 @@ impl Book {
             last: 0,
             ready: false,
             asked: false,
+            launched: None,
             init_until: None,
+            asked_at: None,
+            shares_grace: false,
+            overdue: [false; 2],
             told: None,
             terminal: false,
             terminating: false,
@@ -315,11 +389,22 @@ impl Book {
         assert!(again, "a temporary child was restarted");
         (self.live, self.last) = (Some(epoch), epoch);
         (self.told, self.terminal) = (None, false);
+        (self.launched, self.asked_at, self.overdue) = (Some(now), None, [false; 2]);
         self.init_until = now.checked_add(self.rules.init);
     }
 
-    fn ask(&mut self, epoch: Epoch, terminal: bool, deadline: Option<Instant>) {
+    fn ask(
+        &mut self,
+        now: Instant,
+        epoch: Epoch,
+        terminal: bool,
+        deadline: Option<Instant>,
+        shares_grace: bool,
+    ) {
         assert_eq!(self.live, Some(epoch));
+        if !self.asked {
+            (self.asked_at, self.shares_grace) = (Some(now), shares_grace);
+        }
         assert!(!self.terminal || terminal, "no longer terminal");
         let sooner = match (self.told, deadline) {
             (Some(old), Some(new)) => new < old,
@@ -382,7 +467,16 @@ impl Book {
     /// Equal for books that call for the same things from here on.
     pub(super) fn signature(&self) -> impl Hash + use<> {
         let life = (self.live.is_some(), self.last > 0, self.ready, self.asked, self.told);
-        (self.account, life, self.terminal, self.terminating, self.failed, self.retired)
+        (
+            self.account,
+            life,
+            self.overdue,
+            self.asked_at,
+            self.terminal,
+            self.terminating,
+            self.failed,
+            self.retired,
+        )
     }
 
     pub(super) fn agrees(&self, state: ChildState) -> bool {

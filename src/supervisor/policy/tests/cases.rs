@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::world::{INIT, MS, SECOND, World, child, clock, constant, dynamic, rules};
-use crate::{Backoff, Restart, Strategy};
+use crate::{Backoff, Hung, Restart, Strategy};
 use Action::{Abandon, Finish, Forget, GaveUp, Launch, Restarting, Retire};
 use ChildState::{Running, Starting, Stopped, Waiting};
 use ExitKind::{Abnormal, Ignored, Normal, Shutdown};

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::world::{GRACE, INIT, MS, World, child, constant, dynamic, rules};
-use crate::{Restart, Strategy};
+use crate::{Hung, Restart, Strategy};
 use Action::{Abandon, Forget, Launch, Retire, Stop};
 use Answer::{Deleted, NotFound, ShuttingDown, StartFailed, Started};
 use ChildState::{Running, Starting, Stopped};

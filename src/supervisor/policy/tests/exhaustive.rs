@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::super::*;
 use super::world::{MS, SECOND, World, child, constant, dynamic, rules};
-use crate::{AutoShutdown, Restart, Strategy};
+use crate::{AutoShutdown, OnHang, Restart, Strategy};
 
 type Branch = Box<dyn Fn(&mut World)>;
 
@@ -18,6 +18,9 @@ fn branch<T>(happens: impl Fn(&mut World) -> T + 'static) -> Branch {
 /// All that can happen next. What cannot differ from another branch is left out.
 fn branches(world: &World) -> Vec<Branch> {
     let mut all: Vec<Branch> = vec![branch(|world| world.stop(None))];
+    if world.has_patience() {
+        all.push(branch(|world| world.stop(Some(world.now + MS * 400))));
+    }
     if world.policy.next_deadline().is_some() {
         all.push(branch(|world| world.pass_to_deadline()));
     }
@@ -137,6 +140,32 @@ fn significant_children() {
         let kind = ChildRules { significant: true, ..child(Restart::Transient) };
         explore(&World::running(rules, &[kind, kind]), 6);
     }
+}
+
+#[test]
+fn hanging_children() {
+    let hangs = |on_hang| ChildRules { on_hang, ..child(Restart::Permanent) };
+    let kinds = [hangs(OnHang::Wait), hangs(OnHang::AbortProcess)];
+    for strategy in [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne] {
+        explore(&World::running(tight(strategy), &kinds), 5);
+        explore(&World::running(tight(strategy), &[kinds[1], kinds[0]]), 5);
+    }
+}
+
+#[test]
+fn hanging_dynamic_children() {
+    let mut world = World::running(Rules { max_restarts: 1, ..dynamic(Some(2)) }, &[]);
+    world.add(ChildRules { on_hang: OnHang::Wait, ..child(Restart::Permanent) });
+    explore(&world, 6);
+}
+
+#[test]
+fn a_hanging_first_start() {
+    let mut world = World::new(tight(Strategy::OneForAll));
+    world.add_static(ChildRules { on_hang: OnHang::Wait, ..child(Restart::Permanent) });
+    world.add_static(child(Restart::Transient));
+    world.begin();
+    explore(&world, 6);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::world::{GRACE, MS, World, child, constant, rules};
-use crate::{Backoff, Restart, Strategy};
+use crate::{Backoff, Hung, Restart, Strategy};
 use Action::{Abandon, Forget, GaveUp, Launch, Restarting, Retire, Stop};
 use Answer::{ShuttingDown, StartFailed, Started};
 use ChildState::{Running, Starting, Stopped, Stopping, Waiting};

@@ -5,7 +5,7 @@ use proptest::strategy::Strategy as Generator;
 
 use super::super::*;
 use super::world::{MS, SECOND, World, child, constant, dynamic, rules};
-use crate::{AutoShutdown, Backoff, Restart, Strategy};
+use crate::{AutoShutdown, Backoff, OnHang, Restart, Strategy};
 
 #[derive(Debug, Clone, Copy)]
 enum Happening {
@@ -89,9 +89,19 @@ fn kind(restart: Restart, key: Key) -> ChildRules {
     let nested = key.is_multiple_of(4);
     let mut rules = child(restart);
     rules.grace = rules.grace.filter(|_| !nested);
+    // A nested supervisor bounds itself.
+    rules.on_hang = if nested { OnHang::Abandon } else { on_hang(key) };
     rules.significant = restart != Restart::Permanent && key.is_multiple_of(2);
     rules.backoff = key.is_multiple_of(5).then(|| constant(MS * 90));
     rules
+}
+
+fn on_hang(key: Key) -> OnHang {
+    match key % 3 {
+        0 => OnHang::Wait,
+        1 => OnHang::Abandon,
+        _ => OnHang::AbortProcess,
+    }
 }
 
 fn happen(world: &mut World, key: Key, happening: Happening) {

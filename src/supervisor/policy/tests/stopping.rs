@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::world::{GRACE, INIT, MS, SECOND, World, child, clock, constant, dynamic, rules};
-use crate::{Restart, Strategy};
+use crate::{Hung, Restart, Strategy};
 use Action::{Abandon, Finish, Retire, Stop};
 use Answer::ShuttingDown;
 use ExitKind::Shutdown;

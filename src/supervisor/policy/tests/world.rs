@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::*;
 use super::books::{Book, Books};
-use crate::{Backoff, Restart, Strategy};
+use crate::{Backoff, OnHang, Restart, Strategy};
 
 pub(super) const MS: Duration = Duration::from_millis(1);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -23,7 +23,14 @@ pub(super) fn dynamic(max_children: Option<usize>) -> Rules {
 }
 
 pub(super) const fn child(restart: Restart) -> ChildRules {
-    ChildRules { restart, init: INIT, grace: Some(GRACE), backoff: None, significant: false }
+    ChildRules {
+        restart,
+        init: INIT,
+        grace: Some(GRACE),
+        on_hang: OnHang::Abandon,
+        backoff: None,
+        significant: false,
+    }
 }
 
 pub(super) fn constant(delay: Duration) -> Backoff {
@@ -182,6 +189,12 @@ impl World {
         self.policy.children().map(|(key, _)| key).collect()
     }
 
+    /// Whether a child is waited for as long as it takes: then the deadline of a stop is all that ends
+    /// the wait.
+    pub(super) fn has_patience(&self) -> bool {
+        self.policy.children.iter().any(|(_, child)| child.rules.on_hang == OnHang::Wait)
+    }
+
     /// Equal for worlds that will behave alike from here on: only names of tickets and numbers of
     /// epochs may differ.
     pub(super) fn signature(&self) -> u64 {
@@ -243,7 +256,7 @@ impl World {
 
     pub(super) fn step(&mut self, event: Event) {
         self.actions.clear();
-        self.books.event(event);
+        self.books.event(self.now, event);
         self.policy.step(self.now, event, &mut self.actions);
         for action in &self.actions {
             self.books.action(self.now, event, *action);
