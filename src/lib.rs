@@ -9,6 +9,7 @@
 //!   the program talks to it, and [`Reply`] how it answers.
 //! - [`Supervisor`] and [`DynamicSupervisor`] start, watch, restart and stop children. A
 //!   [`SupervisorHandle`] owns the running tree, a [`SupervisorRef`] asks it for things.
+//! - [`SupervisorSettings`] and [`ChildSettings`] are what can be set anew while it runs.
 //! - `Foundation` is the running application: a root supervisor, and the ways to its end.
 //! - [`Registry`] maps names to children, in namespaces. [`Clock`] is where time comes from.
 //! - [`SupervisionEvent`] and [`CrashReport`] tell what happens, [`Status`] and [`Lifecycle`] what
@@ -55,13 +56,15 @@ pub use supervisor::backoff::Backoff;
 pub use supervisor::child::ChildKind;
 pub use supervisor::dynamic::DynamicSupervisor;
 pub use supervisor::errors::{
-    DeleteChildError, RestartChildError, StartChildError, StartError, TerminateChildError,
+    DeleteChildError, ReconfigureChildError, ReconfigureError, ReplaceChildError, RestartChildError,
+    StartChildError, StartError, TerminateChildError,
 };
 pub use supervisor::hang::{Hung, OnHang};
 pub use supervisor::inspect::{InspectError, NodeInfo, SupervisorInfo};
 pub use supervisor::owner::SupervisorHandle;
 pub use supervisor::reference::{ChildCounts, ChildInfo, SupervisorRef};
 pub use supervisor::report::{Abandoned, CrashReport, ShutdownReport, SupervisionEvent, Unstopped};
+pub use supervisor::settings::{ChildSettings, SupervisorSettings};
 pub use supervisor::spec::{ChildSpec, DEFAULT_CAPACITY, Made, child};
 pub use supervisor::strategy::{AutoShutdown, Restart, Strategy};
 pub use supervisor::supervisor::Supervisor;

@@ -2,10 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::dead_letters::{DeadLetters, DeadReason};
 use super::deadline::Limit;
 use super::drops::Dropped;
+use super::exchange::Exchange;
 use super::exit::{Exit, Lifecycle, Status};
 use super::incarnation::{Incarnation, Node, told};
 use super::mailbox::{Envelope, Mailbox, NotSent, Overflow, Sent};
@@ -89,6 +91,13 @@ impl<M: Send + 'static> Core<M> {
         incarnation
     }
 
+    /// Asks the present incarnation for its state.
+    pub(crate) fn ask_for_state(&self, exchange: Arc<dyn Exchange>) {
+        self.incarnation().ask_for_state(exchange);
+        crate::sync::fence(Ordering::SeqCst);
+        self.mailbox.wake.wake();
+    }
+
     /// Gives the present incarnation up, and wakes it in case it is about to sleep.
     pub(crate) fn abandon(&self) {
         self.incarnation().abandon();
@@ -152,21 +161,24 @@ impl<M: Send + 'static> Core<M> {
 
     #[cold]
     fn send_slowly(&self, refused: NotSent<M>, limit: Limit) -> Result<(), CastError<M>> {
+        // Once: it may be set anew in this moment.
+        let overflow = self.mailbox.overflow();
+        let waited = overflow.patience(limit);
         let NotSent::Full(envelope) = refused else {
-            return Err(self.not_sent(refused, limit));
+            return Err(self.not_sent(refused, waited));
         };
-        if self.is_me() && self.mailbox.would_block() {
+        if self.is_me() && matches!(overflow, Overflow::Block(_)) {
             // It would wait for itself to make room.
-            return Err(self.not_sent(NotSent::Full(envelope), limit));
+            return Err(self.not_sent(NotSent::Full(envelope), waited));
         }
         let spill = |shed| self.bury(shed, DeadReason::Shed);
-        match self.mailbox.overflowed(envelope, self.clock(), limit, spill) {
+        match self.mailbox.overflowed(envelope, overflow, self.clock(), limit, spill) {
             Ok(Sent::Accepted) => Ok(()),
             Ok(Sent::RacedWithClose) => {
                 self.drain(DeadReason::Stopped);
                 Ok(())
             }
-            Err(refused) => Err(self.not_sent(refused, limit)),
+            Err(refused) => Err(self.not_sent(refused, waited)),
         }
     }
 
@@ -175,7 +187,7 @@ impl<M: Send + 'static> Core<M> {
         CastError::Fenced { name: self.name(), message: envelope.message }
     }
 
-    fn not_sent(&self, refused: NotSent<M>, limit: Limit) -> CastError<M> {
+    fn not_sent(&self, refused: NotSent<M>, waited: Duration) -> CastError<M> {
         let name = self.name();
         match refused {
             NotSent::Full(Envelope { message, .. }) => {
@@ -185,7 +197,7 @@ impl<M: Send + 'static> Core<M> {
             NotSent::Closed(Envelope { message, .. }) => CastError::Stopped { name, message },
             NotSent::TimedOut(Envelope { message, .. }) => {
                 self.letters.count(Dropped::TimedOut);
-                CastError::TimedOut { name, waited: self.mailbox.patience(limit), message }
+                CastError::TimedOut { name, waited, message }
             }
         }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::drops::{DropCounters, Dropped, Drops};
 use super::handle::Handle;
-use super::mailbox::Envelope;
+use super::mailbox::{Envelope, Overflow};
 use super::reply::Failure;
 use super::scope;
 use super::shelf::{DeadLetterCounts, DeadLetterInfo, Letter, Postmark, Shelf};
@@ -196,7 +196,7 @@ impl<M: Send + 'static> Core<M> {
         match reason {
             DeadReason::Stopped => Dropped::Stopped,
             DeadReason::Cleared => Dropped::Cleared,
-            DeadReason::Shed if self.mailbox.drops_oldest() => Dropped::ShedOldest,
+            DeadReason::Shed if self.mailbox.overflow() == Overflow::DropOldest => Dropped::ShedOldest,
             DeadReason::Shed => Dropped::ShedNewest,
         }
     }

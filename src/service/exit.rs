@@ -9,7 +9,7 @@ use crate::error::SharedError;
 
 /// How an incarnation ended.
 ///
-/// `Normal`, `Shutdown` and `Ignored` are calm; the rest is abnormal, which restarts a transient
+/// `Normal`, `Shutdown`, `Ignored` and `Replaced` are calm; the rest is abnormal, which restarts a transient
 /// child and is reported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -20,6 +20,8 @@ pub enum Exit {
     Shutdown,
     /// `init` returned [`Init::Ignore`](crate::Init::Ignore): it does not want to run now.
     Ignored,
+    /// It handed its state over to what [replaces](crate::SupervisorRef::replace_child) it.
+    Replaced,
     /// A callback returned an error whose kind means a restart.
     Failed(SharedError),
     /// A callback panicked; this is what the panic said.
@@ -56,7 +58,15 @@ pub enum Exit {
 impl Exit {
     /// Whether this end was intended.
     pub fn is_calm(&self) -> bool {
-        matches!(self, Self::Normal | Self::Shutdown | Self::Ignored)
+        matches!(self, Self::Normal | Self::Shutdown | Self::Ignored | Self::Replaced)
+    }
+
+    /// What it is called when nobody follows: who was to be replaced was stopped.
+    pub(crate) fn without_successor(self) -> Self {
+        match self {
+            Self::Replaced => Self::Shutdown,
+            exit => exit,
+        }
     }
 
     /// Whether an error of the user's is inside, whose drop is code of the user's.
@@ -75,6 +85,7 @@ impl fmt::Display for Exit {
             Self::Normal => f.write_str("stopped normally"),
             Self::Shutdown => f.write_str("was shut down"),
             Self::Ignored => f.write_str("declined to start"),
+            Self::Replaced => f.write_str("handed its state over"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Panicked(text) => write!(f, "panicked: {text}"),
             Self::Killed => f.write_str("did not stop in its grace and was abandoned"),
@@ -109,7 +120,8 @@ impl std::error::Error for Exit {
 /// ```
 ///
 /// While its system lane [suspends](crate::System::suspend) it a service is `Suspended` instead of `Running`.
-/// After a panic, and after a start that failed, `Terminating` is left out.
+/// After a panic, after a start that failed, and where the state is handed over to a successor,
+/// `Terminating` is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Lifecycle {
@@ -217,6 +229,7 @@ mod tests {
     #[test]
     fn only_intended_ends_are_calm() {
         assert!(Exit::Normal.is_calm() && Exit::Shutdown.is_calm() && Exit::Ignored.is_calm());
+        assert!(Exit::Replaced.is_calm());
         assert!(!Exit::Killed.is_calm() && !Exit::Panicked("x".into()).is_calm());
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `state` | the worker; the supervisor once the worker is gone | everyone |
 //! | `told` | the supervisor, a handle | the worker, between messages |
+//! | `successor` | the supervisor, when it asks for the state | the worker, once |
 //! | `current` | the worker, around a call; the supervisor, when it abandons | nested calls |
 //! | `trace` | the worker | whoever inspects |
 //! | `over` | the exit guard, last of all | whoever waits for this life to end |
@@ -17,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use super::activity::{Activity, Trace};
 use super::deadline::Deadline;
+use super::exchange::Exchange;
 use super::exit::Lifecycle;
 use super::reply::{Failure, Ticket};
 use super::wait::Gate;
 use crate::sync::{AtomicU8, Mutex, Ordering, mutant};
 
-/// What an incarnation has been told. Bits; once set they stay.
+/// What an incarnation has been told. Bits; once set they stay, save the last.
 pub(crate) mod told {
     /// Stop when the current message is done.
     pub(crate) const STOP: u8 = 1;
@@ -32,6 +34,8 @@ pub(crate) mod told {
     pub(crate) const ABANDONED: u8 = 4;
     /// Not told, but said by itself: it is at its end, and no code of the user's runs any more.
     pub(crate) const ENDED: u8 = 8;
+    /// Hand the state over when the current message is done. Taken back by who has looked.
+    pub(crate) const HAND_OVER: u8 = 16;
 }
 
 /// The identity of a child, apart from the type of its messages.
@@ -125,6 +129,7 @@ pub(crate) struct Incarnation {
     state: AtomicU8,
     told: AtomicU8,
     current: Mutex<Option<Arc<Ticket>>>,
+    successor: Mutex<Option<Arc<dyn Exchange>>>,
 }
 
 impl Incarnation {
@@ -138,6 +143,7 @@ impl Incarnation {
             state: AtomicU8::new(Lifecycle::Starting as u8),
             told: AtomicU8::new(0),
             current: Mutex::new(None),
+            successor: Mutex::new(None),
         })
     }
 
@@ -181,6 +187,19 @@ impl Incarnation {
     /// Sets the bits. The caller wakes the worker.
     pub(crate) fn tell(&self, bits: u8) {
         self.told.fetch_or(bits, Ordering::SeqCst);
+    }
+
+    /// Asks for its state. The caller wakes the worker.
+    pub(crate) fn ask_for_state(&self, exchange: Arc<dyn Exchange>) {
+        *self.successor.lock() = Some(exchange);
+        self.tell(told::HAND_OVER);
+    }
+
+    /// Where the state goes that it was asked for.
+    pub(crate) fn successor(&self) -> Option<Arc<dyn Exchange>> {
+        // The bit first: what is asked for after that is asked anew.
+        self.told.fetch_and(!told::HAND_OVER, Ordering::SeqCst);
+        self.successor.lock().take()
     }
 
     /// Gives it up: the caller inside is told at once.

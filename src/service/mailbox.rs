@@ -57,6 +57,17 @@ pub enum Keep {
     Clear,
 }
 
+impl Overflow {
+    /// How long a sender with this limit waits for space.
+    pub(super) fn patience(self, limit: Limit) -> Duration {
+        match (self, limit) {
+            (Self::Block(patience), Limit::In(timeout)) => patience.min(timeout),
+            (Self::Block(patience), Limit::By(_)) => patience,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
 /// How often `DropOldest` makes room that somebody else takes before it gives up.
 const MAX_EVICTIONS: usize = 16;
 
@@ -65,6 +76,9 @@ pub(crate) struct Envelope<M> {
     pub(crate) message: M,
     pub(crate) call: Option<Arc<Ticket>>,
 }
+
+/// The limit that is no other than the channel's own.
+const RESERVED: u64 = u64::MAX;
 
 /// Why a message did not get in. It is handed back.
 pub(crate) enum NotSent<M> {
@@ -96,7 +110,10 @@ struct Lanes<U> {
 pub(crate) struct Mailbox<M, U> {
     sender: Sender<Envelope<M>>,
     receiver: Receiver<Envelope<M>>,
-    overflow: Overflow,
+    /// Looked at when the mailbox is full.
+    overflow: Mutex<Overflow>,
+    /// How many messages count as full, where that is fewer than are reserved; else `RESERVED`.
+    limit: AtomicU64,
     closed: AtomicBool,
     /// Held to close, to reopen, and to take one message out of a closed mailbox.
     /// Holds the epoch that it was last opened for: an older incarnation cannot close it any more.
@@ -119,7 +136,8 @@ impl<M, U> Mailbox<M, U> {
         Self {
             sender,
             receiver,
-            overflow,
+            overflow: Mutex::new(overflow),
+            limit: AtomicU64::new(RESERVED),
             closed: AtomicBool::new(false),
             closing: Mutex::new(0),
             wake: WakeCell::default(),
@@ -136,8 +154,37 @@ impl<M, U> Mailbox<M, U> {
         self.sender.len()
     }
 
+    /// How many messages count as full. Senders that race may exceed it, up to what is reserved.
     pub(crate) fn capacity(&self) -> usize {
+        let limit = self.limit.load(Ordering::Relaxed);
+        usize::try_from(limit).map_or(self.reserved(), |limit| limit.min(self.reserved()))
+    }
+
+    /// How many messages there is memory for.
+    pub(crate) fn reserved(&self) -> usize {
         self.sender.capacity()
+    }
+
+    /// From here on so many messages count as full, at most as many as are reserved. Whoever waits
+    /// for space looks again.
+    pub(crate) fn set_capacity(&self, messages: usize) {
+        let limit = if messages < self.reserved() { messages as u64 } else { RESERVED };
+        if mutant!(CallBeforeRoom) {
+            self.senders.call_all();
+        }
+        self.limit.store(limit, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if !mutant!(CallBeforeRoom) {
+            self.senders.call_all();
+        }
+    }
+
+    pub(crate) fn overflow(&self) -> Overflow {
+        *self.overflow.lock()
+    }
+
+    pub(crate) fn set_overflow(&self, overflow: Overflow) {
+        *self.overflow.lock() = overflow;
     }
 
     /// Messages given up because the mailbox was full.
@@ -166,28 +213,28 @@ impl<M, U> Mailbox<M, U> {
 
     // ---- sending -------------------------------------------------------------------------
 
-    /// Whether a send to the full mailbox waits.
-    pub(crate) fn would_block(&self) -> bool {
-        matches!(self.overflow, Overflow::Block(_))
-    }
-
-    /// Whether a send to the full mailbox drops the oldest message, and not the one being sent.
-    pub(crate) fn drops_oldest(&self) -> bool {
-        matches!(self.overflow, Overflow::DropOldest)
-    }
-
-    /// How long a sender with this limit waits for space.
-    pub(crate) fn patience(&self, limit: Limit) -> Duration {
-        match (self.overflow, limit) {
-            (Overflow::Block(patience), Limit::In(timeout)) => patience.min(timeout),
-            (Overflow::Block(patience), Limit::By(_)) => patience,
-            _ => Duration::ZERO,
-        }
-    }
-
     /// Steps 1 to 4 of a send: look whether it is closed, enqueue, fence, wake and look again.
     #[inline]
     pub(crate) fn offer(&self, envelope: Envelope<M>) -> Result<Sent, NotSent<M>> {
+        if self.is_full_early() {
+            return Err(NotSent::Full(envelope));
+        }
+        self.enqueue(envelope)
+    }
+
+    /// Whether a limit below what is reserved is reached. Where there is none, that is all it looks
+    /// at.
+    #[inline]
+    fn is_full_early(&self) -> bool {
+        // ORDERING: Relaxed. Who sees an old limit has sent before the change; who is about to wait
+        // has fenced after its announcement, and whoever changes the limit fences before its call.
+        let limit = self.limit.load(Ordering::Relaxed);
+        limit != RESERVED && self.sender.len() as u64 >= limit && !self.is_closed()
+    }
+
+    /// Up to what is reserved.
+    #[inline]
+    fn enqueue(&self, envelope: Envelope<M>) -> Result<Sent, NotSent<M>> {
         if self.is_closed() {
             return Err(NotSent::Closed(envelope));
         }
@@ -209,19 +256,20 @@ impl<M, U> Mailbox<M, U> {
         Sent::Accepted
     }
 
-    /// What the overflow policy does for a message that found the mailbox full. May block, at most
-    /// as long as `Overflow::Block` says and not beyond `limit`. What is given up for the message
-    /// is handed to `spill`, with no lock held.
+    /// What the overflow policy, as it is now, does for a message that found the mailbox full. May
+    /// block, at most as long as `Overflow::Block` says and not beyond `limit`. What is given up for
+    /// the message is handed to `spill`, with no lock held.
     #[cold]
     pub(crate) fn overflowed(
         &self,
         envelope: Envelope<M>,
+        overflow: Overflow,
         clock: &Clock,
         limit: Limit,
         mut spill: impl FnMut(Envelope<M>),
     ) -> Result<Sent, NotSent<M>> {
         self.high_water.raise(self.capacity() as u64);
-        match self.overflow {
+        match overflow {
             Overflow::Reject => Err(NotSent::Full(envelope)),
             Overflow::DropOldest => self.evict_for(envelope, spill),
             Overflow::Block(patience) => self.block_for(envelope, clock, patience, limit),
@@ -233,7 +281,8 @@ impl<M, U> Mailbox<M, U> {
         }
     }
 
-    /// Takes the head out, again and again, until the message is in.
+    /// Takes the head out, again and again, until the message is in. One for one: where more are
+    /// queued than count as full by now, nothing else is given up for that.
     fn evict_for(
         &self,
         mut envelope: Envelope<M>,
@@ -248,7 +297,7 @@ impl<M, U> Mailbox<M, U> {
                 self.shed.fetch_add(1, Ordering::Relaxed);
                 spill(oldest);
             }
-            envelope = match self.offer(envelope) {
+            envelope = match self.enqueue(envelope) {
                 Err(NotSent::Full(back)) => back,
                 settled => return settled,
             };

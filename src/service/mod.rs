@@ -6,6 +6,7 @@ pub(crate) mod core;
 pub(crate) mod dead_letters;
 pub(crate) mod deadline;
 pub(crate) mod drops;
+pub(crate) mod exchange;
 pub(crate) mod exit;
 pub(crate) mod fence;
 pub(crate) mod gate;
@@ -21,6 +22,7 @@ pub(crate) mod monitor;
 mod protocol {}
 pub(crate) mod pending;
 pub(crate) mod pulse;
+pub(crate) mod recipe;
 pub(crate) mod replay;
 pub(crate) mod reply;
 pub(crate) mod scope;

@@ -9,7 +9,7 @@ use super::core::Core;
 use super::dead_letters::{DeadReason, Keeper, discard};
 use super::deadline::{Deadline, Limit};
 use super::handle::Handle;
-use super::mailbox::{Envelope, NotSent, Sent};
+use super::mailbox::{Envelope, NotSent, Overflow, Sent};
 use super::scope;
 use super::shelf::Letter;
 use crate::sync::mutant;
@@ -131,10 +131,11 @@ impl<M: Send + 'static> Core<M> {
     /// Waits for space where a sender would, but gives nothing up: of all messages the letter is
     /// the oldest, and the one being sent.
     fn send_again(&self, message: M, limit: Limit) -> Result<Sent, NotSent<M>> {
+        let overflow = self.mailbox.overflow();
         match self.mailbox.offer(Envelope { message, call: None }) {
-            Err(NotSent::Full(envelope)) if self.mailbox.would_block() && !self.is_me() => {
+            Err(NotSent::Full(envelope)) if matches!(overflow, Overflow::Block(_)) && !self.is_me() => {
                 let spill = |shed| self.bury(shed, DeadReason::Shed);
-                self.mailbox.overflowed(envelope, self.clock(), limit, spill)
+                self.mailbox.overflowed(envelope, overflow, self.clock(), limit, spill)
             }
             outcome => outcome,
         }

@@ -11,13 +11,14 @@
 //! a thread takes a run of them, one by one, as long as nothing else is to be looked at.
 
 mod end;
+mod handover;
 mod orders;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::context::{Context, Env};
+use super::context::Context;
 use super::core::Core;
 use super::dead_letters::DeadReason;
 use super::exit::{Exit, Lifecycle};
@@ -25,6 +26,7 @@ use super::incarnation::{Incarnation, told};
 use super::machine::{CrashContext, Ending, Machine, Overseer, Step};
 use super::mailbox::{Envelope, Keep};
 use super::pulse::Pulse;
+use super::recipe::{Life, Maker, Recipe};
 use super::reply::{Failure, Ticket};
 use super::scope;
 use super::service::{Init, Next, Service};
@@ -43,22 +45,17 @@ pub(crate) struct Terms {
     pub(crate) wants_restart: fn(&Exit) -> bool,
 }
 
-/// Makes a fresh state, on the thread of the incarnation.
-pub(crate) type Factory<S> = Arc<dyn Fn() -> Result<S, SharedError> + Send + Sync>;
-
 /// What is shared between the child's spec and its workers.
-pub(crate) struct Cell<S: Service> {
-    pub(crate) core: Arc<Core<S::Msg>>,
+pub(crate) struct Cell<M> {
+    pub(crate) core: Arc<Core<M>>,
     pub(crate) terms: Terms,
-    /// Taken by an incarnation that is certain to be the last, so that it goes with it.
-    pub(crate) factory: Mutex<Option<Factory<S>>>,
+    pub(crate) recipe: Mutex<Arc<dyn Recipe<M>>>,
     pub(crate) registration: Mutex<Option<Registration>>,
 }
 
-impl<S: Service> Cell<S> {
-    fn factory(&self, is_last: bool) -> Option<Factory<S>> {
-        let mut factory = self.factory.lock();
-        if is_last { factory.take() } else { factory.clone() }
+impl<M: Send + 'static> Cell<M> {
+    pub(crate) fn recipe(&self) -> Arc<dyn Recipe<M>> {
+        Arc::clone(&self.recipe.lock())
     }
 
     /// Frees the name, if it had one and if `epoch` is still the newest life: a launch takes the
@@ -79,7 +76,7 @@ impl<S: Service> Cell<S> {
 pub(crate) struct Before {
     /// The last one ended abnormally.
     pub(crate) crashed: bool,
-    /// None will follow, whatever the exit.
+    /// None will follow, whatever the exit, save with another recipe.
     pub(crate) is_last: bool,
     /// Somebody looks after it while it is busy.
     pub(crate) watched: bool,
@@ -102,7 +99,8 @@ enum Phase {
 
 /// One incarnation of a service.
 pub(crate) struct Worker<S: Service> {
-    cell: Arc<Cell<S>>,
+    cell: Arc<Cell<S::Msg>>,
+    maker: Arc<Maker<S>>,
     incarnation: Arc<Incarnation>,
     overseer: Arc<dyn Overseer>,
     /// The child and the life, as the overseer counts them.
@@ -132,14 +130,8 @@ pub(crate) struct Worker<S: Service> {
 }
 
 impl<S: Service> Worker<S> {
-    pub(crate) fn new(
-        cell: Arc<Cell<S>>,
-        env: Env,
-        overseer: Arc<dyn Overseer>,
-        born: (u64, u64),
-        incarnation: Arc<Incarnation>,
-        before: Before,
-    ) -> Self {
+    pub(crate) fn new(life: Life<S::Msg>, maker: Arc<Maker<S>>) -> Self {
+        let Life { cell, env, overseer, born, incarnation, before } = life;
         let handled = incarnation.trace.handled.get();
         let cx = Context::new(Arc::clone(&cell.core), Arc::clone(&incarnation), env);
         Self {
@@ -148,6 +140,7 @@ impl<S: Service> Worker<S> {
             clear: before.crashed && cell.terms.keep == Keep::Clear,
             is_last: before.is_last,
             cell,
+            maker,
             incarnation,
             overseer,
             born,
@@ -200,7 +193,7 @@ impl<S: Service> Worker<S> {
     }
 
     fn start_service(&mut self) -> Result<Init, SharedError> {
-        let Some(factory) = self.cell.factory(self.is_last) else {
+        let Some(factory) = self.maker.factory(self.is_last) else {
             return Err(Box::<dyn std::error::Error + Send + Sync>::from("its one life is over").into());
         };
         let made = factory()?;
@@ -220,8 +213,10 @@ impl<S: Service> Worker<S> {
 
     #[inline]
     fn serve(&mut self, now: Instant) -> Step {
-        if self.is_told() {
-            return self.obey();
+        if self.is_told()
+            && let Some(step) = self.obey()
+        {
+            return step;
         }
         if self.cell.core.mailbox.has_urgent()
             && let Some(order) = self.cell.core.mailbox.pop_order()
@@ -258,14 +253,18 @@ impl<S: Service> Worker<S> {
         self.incarnation.told() != 0 && !mutant!(IgnoreStop)
     }
 
+    /// A stop goes before a hand-over.
     #[cold]
-    fn obey(&mut self) -> Step {
+    fn obey(&mut self) -> Option<Step> {
         if self.incarnation.is_abandoned() {
-            return self.vanish();
+            return Some(self.vanish());
+        }
+        if self.incarnation.told() & told::STOP == 0 {
+            return self.hand_over();
         }
         self.end(Exit::Shutdown, CrashContext::Running);
         self.phase = Phase::Terminate;
-        Step::Again
+        Some(Step::Again)
     }
 
     #[inline]

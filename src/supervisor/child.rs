@@ -1,5 +1,6 @@
 //! A child as its supervisor sees it: something to launch, to stop and to bury.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,20 +9,23 @@ use super::machine::Supervision;
 use super::plan::{Plan, Request};
 use super::policy::ChildRules;
 use super::reference::SupervisorRef;
+use super::replacement::{Replacement, Successor};
 use super::report::{Reporter, Scribe};
+use super::settings::ChildSettings;
 use crate::service::context::Env;
 use crate::service::core::{Core, Urgent};
 use crate::service::dead_letters::DeadReason;
+use crate::service::exchange::Exchange;
 use crate::service::exit::Exit;
 use crate::service::handle::Handle;
 use crate::service::incarnation::{Incarnation, told};
 use crate::service::inspect::Sight;
 use crate::service::machine::{Machine, Overseer};
-use crate::service::service::Service;
+use crate::service::recipe::{Kind, Life};
 use crate::service::thread::{ExitGuard, Host, Job};
-use crate::service::worker::{Before, Cell, Worker};
+use crate::service::worker::{Before, Cell};
 use crate::service::zombies::Zombies;
-use crate::sync::{Clock, JoinHandle};
+use crate::sync::{Clock, JoinHandle, Mutex};
 
 /// What all supervisors of one tree share.
 #[derive(Clone)]
@@ -74,6 +78,8 @@ pub(crate) trait Child: Send + Sync {
     fn rules(&self) -> ChildRules;
     /// How long it may be at one message before that is reported, if it says so.
     fn stuck_after(&self) -> Option<Duration>;
+    /// Which service it runs. None: it is a supervisor.
+    fn service(&self) -> Option<Kind>;
     /// What is wrong with its description, if anything.
     fn fault(&self) -> Option<String>;
     fn incarnation(&self) -> Arc<Incarnation>;
@@ -84,6 +90,18 @@ pub(crate) trait Child: Send + Sync {
     /// The next life: what its thread needs.
     fn launch(&self, site: &Site, path: &Arc<str>, launch: Launch) -> Result<Job, Exit>;
     fn stop(&self, for_good: bool, deadline: Option<Instant>);
+    /// Whether this can take the place of what it runs.
+    fn fits(&self, replacement: &Replacement) -> bool;
+    /// From here on it runs the replacement. What is left over is code of the user's.
+    fn replace(&self, replacement: Replacement) -> Box<dyn Any + Send>;
+    /// Asks the present incarnation for its state, for the replacement.
+    fn hand_over(&self);
+    /// Nobody will take the state. If it is there already it comes back: it is the user's.
+    fn call_off(&self) -> Option<Box<dyn Any + Send>>;
+    /// What is wrong with these settings for it, if anything.
+    fn settings_fault(&self, settings: &ChildSettings) -> Option<SettingsFault>;
+    /// What was found to be right holds from here on. Wakes those who wait for space.
+    fn configure(&self, settings: &ChildSettings) -> ChildRules;
     /// Gives the present incarnation up: it touches nothing shared any more.
     fn abandon(&self);
     /// Down for good, unless its supervisor is asked: frees the name, shuts the mailbox. `true` if
@@ -93,17 +111,26 @@ pub(crate) trait Child: Send + Sync {
     fn drain(&self);
 }
 
+/// What is wrong with the settings for a child.
+pub(crate) enum SettingsFault {
+    Wrong(String),
+    /// There is memory for so many messages only.
+    OverReserved(usize),
+}
+
 /// A child that is a service.
-pub(crate) struct ServiceChild<S: Service> {
-    pub(super) cell: Arc<Cell<S>>,
-    pub(super) rules: ChildRules,
+pub(crate) struct ServiceChild<M: Send + 'static> {
+    pub(super) cell: Arc<Cell<M>>,
+    pub(super) rules: Mutex<ChildRules>,
+    /// Where its state goes when it is replaced: the last time that it was.
+    pub(super) exchange: Mutex<Option<Arc<dyn Exchange>>>,
     pub(super) stack: Option<usize>,
     pub(super) registered: bool,
     pub(super) stuck_after: Option<Duration>,
     pub(super) fault: Option<String>,
 }
 
-impl<S: Service> ServiceChild<S> {
+impl<M: Send + 'static> ServiceChild<M> {
     /// Takes the name, unless the child has it from an earlier life, and begins the next life.
     fn register(&self, site: &Site) -> Result<Arc<Incarnation>, Exit> {
         let mut registration = self.cell.registration.lock();
@@ -116,7 +143,7 @@ impl<S: Service> ServiceChild<S> {
     }
 }
 
-impl<S: Service> Child for ServiceChild<S> {
+impl<M: Send + 'static> Child for ServiceChild<M> {
     fn name(&self) -> Arc<str> {
         self.cell.core.name()
     }
@@ -126,7 +153,11 @@ impl<S: Service> Child for ServiceChild<S> {
     }
 
     fn rules(&self) -> ChildRules {
-        self.rules
+        *self.rules.lock()
+    }
+
+    fn service(&self) -> Option<Kind> {
+        Some(self.cell.recipe.lock().kind())
     }
 
     fn stuck_after(&self) -> Option<Duration> {
@@ -156,14 +187,62 @@ impl<S: Service> Child for ServiceChild<S> {
             (Arc::clone(&self.cell), site.env(path), Arc::clone(&launch.overseer), Arc::clone(&incarnation));
         let build = move || -> Box<dyn Machine> {
             let (cell, env, overseer, incarnation) = worker;
-            let born = (launch.child, launch.epoch);
-            Box::new(Worker::new(cell, env, overseer, born, incarnation, launch.before))
+            let (born, before) = ((launch.child, launch.epoch), launch.before);
+            let recipe = cell.recipe();
+            recipe.machine(Life { cell, env, overseer, born, incarnation, before })
         };
         Ok(job(site, incarnation, launch, self.stack, Box::new(build)))
     }
 
     fn stop(&self, for_good: bool, _deadline: Option<Instant>) {
         self.cell.core.ask_to_stop(for_good);
+    }
+
+    fn fits(&self, replacement: &Replacement) -> bool {
+        self.service().is_some_and(|runs| replacement.fits::<M>(runs))
+    }
+
+    fn replace(&self, replacement: Replacement) -> Box<dyn Any + Send> {
+        let Successor { recipe, exchange } = match replacement.into_successor::<M>() {
+            Ok(successor) => successor,
+            Err(misfit) => return Box::new(misfit),
+        };
+        *self.exchange.lock() = Some(exchange);
+        Box::new(std::mem::replace(&mut *self.cell.recipe.lock(), recipe))
+    }
+
+    fn hand_over(&self) {
+        let exchange = self.exchange.lock().clone();
+        if let Some(exchange) = exchange {
+            self.cell.core.ask_for_state(exchange);
+        }
+    }
+
+    fn call_off(&self) -> Option<Box<dyn Any + Send>> {
+        let exchange = self.exchange.lock().take()?;
+        exchange.close()
+    }
+
+    fn settings_fault(&self, settings: &ChildSettings) -> Option<SettingsFault> {
+        let reserved = self.cell.core.mailbox.reserved();
+        match settings.capacity? {
+            0 => Some(SettingsFault::Wrong(format!("its capacity is 1 to {reserved}, not 0"))),
+            messages if messages > reserved => Some(SettingsFault::OverReserved(reserved)),
+            _ => None,
+        }
+    }
+
+    fn configure(&self, settings: &ChildSettings) -> ChildRules {
+        let mailbox = &self.cell.core.mailbox;
+        if let Some(overflow) = settings.overflow {
+            mailbox.set_overflow(overflow);
+        }
+        if let Some(messages) = settings.capacity {
+            mailbox.set_capacity(messages);
+        }
+        let mut rules = self.rules.lock();
+        settings.apply(&mut rules);
+        *rules
     }
 
     fn abandon(&self) {
@@ -195,7 +274,11 @@ impl Child for SupervisorChild {
     }
 
     fn rules(&self) -> ChildRules {
-        self.plan.as_child
+        *self.plan.as_child.lock()
+    }
+
+    fn service(&self) -> Option<Kind> {
+        None
     }
 
     /// It never blocks.
@@ -237,6 +320,31 @@ impl Child for SupervisorChild {
             self.plan.core.incarnation().tell(told::FOR_GOOD);
         }
         send_urgent(&self.plan.core, self.incarnation().epoch, Request::Stop(deadline));
+    }
+
+    fn fits(&self, _: &Replacement) -> bool {
+        false
+    }
+
+    fn replace(&self, replacement: Replacement) -> Box<dyn Any + Send> {
+        Box::new(replacement)
+    }
+
+    fn hand_over(&self) {}
+
+    fn call_off(&self) -> Option<Box<dyn Any + Send>> {
+        None
+    }
+
+    fn settings_fault(&self, settings: &ChildSettings) -> Option<SettingsFault> {
+        let wrong = |setting| format!("`{setting}` is a service's to have, and this is a supervisor");
+        settings.of_a_service().map(wrong).map(SettingsFault::Wrong)
+    }
+
+    fn configure(&self, settings: &ChildSettings) -> ChildRules {
+        let mut rules = self.plan.as_child.lock();
+        settings.apply(&mut rules);
+        *rules
     }
 
     fn abandon(&self) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::service::exit::Exit;
+use crate::service::exit::{Exit, Lifecycle};
 use crate::service::scope;
 
 /// Why a supervision tree did not start. Nothing of it is left running.
@@ -221,3 +221,119 @@ macro_rules! unanswered {
 }
 
 unanswered!(StartChildError, TerminateChildError, RestartChildError, DeleteChildError);
+/// Why a child was not replaced. It has its old description, save after `FailedToStart`, and after
+/// `ShuttingDown` where it was stopped while it was asked for its state.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplaceChildError {
+    /// There is no child of that name; or it was not to be kept, and ended by itself before it
+    /// could be replaced.
+    #[error("there is no child `{name}`")]
+    NotFound {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// It is a supervisor: what it runs is its children.
+    #[error("child `{name}` is a supervisor, expected a service")]
+    IsSupervisor {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// A child cannot wait for its own end.
+    #[error("child `{name}` cannot wait for its own replacement")]
+    ReplacingSelf {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// The child runs another service than the one whose state the factory takes.
+    #[error("child `{name}` runs `{found}`, expected `{expected}`")]
+    WrongType {
+        /// The child.
+        name: Arc<str>,
+        /// The service that the factory takes over from.
+        expected: &'static str,
+        /// The service that the child runs.
+        found: &'static str,
+    },
+    /// It starts, stops, waits for its group or is being replaced: ask again when it runs or is down.
+    #[error("child `{name}` is {state}, expected it running or down")]
+    Busy {
+        /// The child.
+        name: Arc<str>,
+        /// What it is doing.
+        state: Lifecycle,
+    },
+    /// The replacement did not start; the child stays stopped, with its new description, or is
+    /// forgotten where a stopped one is not kept. A state that was handed over is gone. This is not
+    /// charged to the supervisor's intensity.
+    #[error("child `{name}` {source}")]
+    FailedToStart {
+        /// The child.
+        name: Arc<str>,
+        /// How its start ended.
+        source: Exit,
+    },
+    /// The supervisor is stopping or gone, or the child was terminated meanwhile.
+    #[error("child `{name}` was not replaced: its supervisor is stopping or gone, or it was terminated")]
+    ShuttingDown {
+        /// The child.
+        name: Arc<str>,
+    },
+}
+
+/// Why a supervisor was not reconfigured. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReconfigureError {
+    /// One of the settings is wrong.
+    #[error("supervisor `{supervisor}`: {reason}")]
+    BadSetting {
+        /// The supervisor.
+        supervisor: Arc<str>,
+        /// What is wrong with what, and what was expected.
+        reason: String,
+    },
+    /// The supervisor is stopping or gone.
+    #[error("supervisor `{supervisor}` was not reconfigured: it is stopping or gone")]
+    ShuttingDown {
+        /// The supervisor.
+        supervisor: Arc<str>,
+    },
+}
+
+/// Why a child was not reconfigured. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReconfigureChildError {
+    /// There is no child of that name.
+    #[error("there is no child `{name}`")]
+    NotFound {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// One of the settings is wrong.
+    #[error("child `{name}`: {reason}")]
+    BadSetting {
+        /// The child.
+        name: Arc<str>,
+        /// What is wrong with what, and what was expected.
+        reason: String,
+    },
+    /// The mailbox cannot hold so many messages: their memory is reserved once, as
+    /// [`max_capacity`](crate::ChildSpec::max_capacity) says.
+    #[error("child `{name}`: its capacity is 1 to {reserved}, which is reserved, not {asked}")]
+    OverReserved {
+        /// The child.
+        name: Arc<str>,
+        /// The capacity that was asked for.
+        asked: usize,
+        /// How many messages there is memory for.
+        reserved: usize,
+    },
+    /// The supervisor is stopping or gone.
+    #[error("child `{name}` was not reconfigured: its supervisor is stopping or gone")]
+    ShuttingDown {
+        /// The child.
+        name: Arc<str>,
+    },
+}

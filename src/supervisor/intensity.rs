@@ -22,6 +22,12 @@ impl Intensity {
         Self { max_restarts, period, charged: VecDeque::new() }
     }
 
+    /// From here on other limits hold. What still counted counts on.
+    pub(crate) fn admit(&mut self, max_restarts: u32, period: Duration, now: Instant) {
+        self.forget_before(now);
+        *self = Self { charged: std::mem::take(&mut self.charged), ..Self::new(max_restarts, period) };
+    }
+
     /// Charges a restart that is about to be made. False: it is one too many, so the supervisor has
     /// to give up instead.
     #[must_use]
@@ -89,6 +95,15 @@ mod tests {
         let (mut window, t) = (Intensity::new(1, SECOND), start());
         assert!(window.charge(t));
         assert!(window.charge(t + SECOND + Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn what_counted_under_the_old_limits_counts_under_the_new() {
+        let (mut window, t) = (Intensity::new(3, SECOND), start());
+        assert!(window.charge(t) && window.charge(t + SECOND));
+        window.admit(2, SECOND * 9, t + SECOND * 2);
+        assert!(window.charge(t + SECOND * 2), "the first had aged out");
+        assert!(!window.charge(t + SECOND * 2), "the second had not");
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! children go to the tree's clerks.
 
 mod asks;
+mod configure;
 mod end;
 mod hang;
+mod replace;
 mod reports;
 mod stuck;
 
@@ -16,7 +18,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::child::{Child, ChildKind, Launch, Site, Upward, send_urgent};
-use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::errors::{
+    DeleteChildError, ReplaceChildError, RestartChildError, StartChildError, TerminateChildError,
+};
 use super::plan::{Plan, Request};
 use super::policy::{Action, Answer, ChildState, Epoch, Event, ExitKind, Key, Outcome, Policy, Ticket};
 use super::reference::{ChildCounts, ChildInfo};
@@ -43,6 +47,7 @@ enum Ask {
     Terminate(Key, Reply<Result<(), TerminateChildError>>),
     Restart(Key, Reply<Result<(), RestartChildError>>),
     Delete(Key, Reply<Result<(), DeleteChildError>>),
+    Replace(replace::Ask),
 }
 
 /// One child, beside what the policy knows of it.
@@ -126,7 +131,7 @@ impl Supervision {
         upward: Upward,
     ) -> Self {
         Self {
-            policy: Policy::new(plan.rules.clone()),
+            policy: Policy::new(plan.rules()),
             plan,
             site,
             parent,
@@ -237,6 +242,13 @@ impl Supervision {
                     self.decide(now, Event::Delete { key, ticket });
                 }
             },
+            Request::Replace(name, asker, replacement, reply) => {
+                self.replace_child(now, name, &asker, replacement, reply);
+            }
+            Request::Configure(settings, reply) => reply.send(self.configure(now, &settings)),
+            Request::ConfigureChild(name, settings, reply) => {
+                reply.send(self.configure_child(now, name, &settings));
+            }
             Request::Which(reply) => reply.send(self.which()),
             Request::Count(reply) => reply.send(self.count()),
             Request::Inspect(reply) => reply.send(self.inspect(now)),
@@ -277,6 +289,9 @@ impl Supervision {
             match action {
                 Action::Launch { key, epoch } => self.launch(key, epoch),
                 Action::Stop { key, terminal, deadline, .. } => self.stop(key, terminal, deadline),
+                Action::Replace { key, ticket } => self.replace(key, ticket),
+                Action::HandOver { key, .. } => self.hand_over(key),
+                Action::CallOff { key } => self.call_off(key),
                 Action::Abandon { key, epoch, why } => self.abandon(key, epoch, why),
                 Action::Overdue { key, why, after, .. } => self.overdue(key, why, after),
                 Action::Abort { key, why } => self.abort(key, why),
@@ -330,6 +345,7 @@ impl Supervision {
     fn stillborn(&mut self, key: Key, epoch: Epoch, exit: Exit) {
         let Some(kid) = self.kids.get_mut(&key) else { return };
         (kid.epoch, kid.live) = (epoch, false);
+        let unused = kid.child.call_off();
         let old = kid.last_exit.replace(exit.clone());
         // By the urgent lane, so that a launch that fails again and again silences nobody.
         let stillborn = Request::Stillborn(key, epoch, ExitKind::of(&exit));
@@ -337,6 +353,7 @@ impl Supervision {
         let incarnation = kid.child.incarnation();
         self.report_crash(&incarnation, Ending::of(exit, CrashContext::Starting));
         self.shred(old);
+        self.shred_state(unused);
     }
 
     fn stop(&mut self, key: Key, terminal: bool, deadline: Option<Instant>) {
@@ -359,18 +376,21 @@ impl Supervision {
         }
         // A failed start is its parent's to judge, and the parent retires what is left.
         let was_up = self.me.state() != Lifecycle::Initializing;
-        !self.asked_to_stop && was_up && !self.plan.as_child.restart.wants(ExitKind::Abnormal)
+        !self.asked_to_stop && was_up && !self.plan.as_child.lock().restart.wants(ExitKind::Abnormal)
     }
 
     fn retire(&mut self, key: Key, failed: bool) {
+        self.call_off(key); // its launch may have failed before it took the state
         if !self.is_for_good(key) {
             return;
         }
         let Some(kid) = self.kids.get_mut(&key) else { return };
         self.leaving.extend(kid.thread.take());
-        let calm = Exit::Shutdown;
-        let exit = kid.last_exit.as_ref().filter(|exit| failed || exit.is_calm()).unwrap_or(&calm);
-        if kid.child.retire(&self.site, &self.path, exit) {
+        let last = kid.last_exit.take().map(Exit::without_successor);
+        let exit = last.as_ref().filter(|exit| failed || exit.is_calm()).unwrap_or(&Exit::Shutdown);
+        let is_left = kid.child.retire(&self.site, &self.path, exit);
+        kid.last_exit = last;
+        if is_left {
             let child = Arc::clone(&kid.child);
             self.site.janitor.submit(Box::new(move || child.drain()));
         }

@@ -14,7 +14,9 @@ pub(crate) mod owner;
 mod plan;
 mod policy;
 pub(crate) mod reference;
+mod replacement;
 pub(crate) mod report;
+pub(crate) mod settings;
 #[cfg(all(test, not(underpin_loom)))]
 mod simulation;
 pub(crate) mod spec;

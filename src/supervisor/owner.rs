@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::errors::{
+    DeleteChildError, ReconfigureChildError, ReconfigureError, ReplaceChildError, RestartChildError,
+    StartChildError, TerminateChildError,
+};
 use super::inspect::{InspectError, NodeInfo};
 use super::reference::{ChildCounts, ChildInfo, SupervisorRef};
 use super::report::{Abandoned, ShutdownReport};
-use super::spec::ChildSpec;
+use super::settings::{ChildSettings, SupervisorSettings};
+use super::spec::{ChildSpec, Made};
 use super::supervisor::Supervisor;
 use super::tree::Tree;
 use crate::registry::Registry;
@@ -84,6 +88,46 @@ impl SupervisorHandle {
     /// As there.
     pub fn delete_child(&self, name: &str) -> Result<(), DeleteChildError> {
         self.reference().delete_child(name)
+    }
+
+    /// As [`SupervisorRef::replace_child`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn replace_child<Old, R>(
+        &self,
+        name: &str,
+        factory: impl Fn(Option<Old>) -> R + Send + Sync + 'static,
+    ) -> Result<(), ReplaceChildError>
+    where
+        Old: Service + Send,
+        R: Made,
+        R::Service: Service<Msg = Old::Msg>,
+    {
+        self.reference().replace_child(name, factory)
+    }
+
+    /// As [`SupervisorRef::reconfigure`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn reconfigure(&self, settings: SupervisorSettings) -> Result<(), ReconfigureError> {
+        self.reference().reconfigure(settings)
+    }
+
+    /// As [`SupervisorRef::reconfigure_child`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn reconfigure_child(
+        &self,
+        name: &str,
+        settings: ChildSettings,
+    ) -> Result<(), ReconfigureChildError> {
+        self.reference().reconfigure_child(name, settings)
     }
 
     /// As [`SupervisorRef::which_children`].

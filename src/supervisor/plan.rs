@@ -6,12 +6,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::child::Child;
-use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::errors::{
+    DeleteChildError, ReconfigureChildError, ReconfigureError, ReplaceChildError, RestartChildError,
+    StartChildError, TerminateChildError,
+};
 use super::inspect::Answer;
 use super::policy::{ChildRules, ExitKind, Rules};
 use super::reference::{ChildCounts, ChildInfo};
+use super::replacement::Replacement;
 use super::report::Hook;
-use super::spec::name_fault;
+use super::settings::{ChildSettings, PERIOD_OF_ZERO, SupervisorSettings};
+use super::spec::{PERMANENT_SIGNIFICANT, name_fault};
+use super::strategy::Restart;
 use crate::registry::Registry;
 use crate::service::core::Core;
 use crate::service::dead_letters::DeadReason;
@@ -19,7 +25,7 @@ use crate::service::exit::Exit;
 use crate::service::incarnation::Incarnation;
 use crate::service::machine::Ending;
 use crate::service::reply::Reply;
-use crate::sync::Clock;
+use crate::sync::{Clock, Mutex};
 
 /// What a supervisor is told. The first six by children and parents, in the urgent lane.
 pub(crate) enum Request {
@@ -36,6 +42,10 @@ pub(crate) enum Request {
     Terminate(Arc<str>, Option<Arc<Incarnation>>, Reply<Result<(), TerminateChildError>>),
     Restart(Arc<str>, Reply<Result<(), RestartChildError>>),
     Delete(Arc<str>, Reply<Result<(), DeleteChildError>>),
+    /// With the incarnation that asks, if one does.
+    Replace(Arc<str>, Option<Arc<Incarnation>>, Replacement, Reply<Result<(), ReplaceChildError>>),
+    Configure(SupervisorSettings, Reply<Result<(), ReconfigureError>>),
+    ConfigureChild(Arc<str>, ChildSettings, Reply<Result<(), ReconfigureChildError>>),
     Which(Reply<Vec<ChildInfo>>),
     Count(Reply<ChildCounts>),
     Inspect(Reply<Answer>),
@@ -44,8 +54,9 @@ pub(crate) enum Request {
 /// A supervisor as it was described. Outlives its incarnations.
 pub(crate) struct Plan {
     pub(crate) core: Identity,
-    pub(crate) rules: Rules,
-    pub(crate) as_child: ChildRules,
+    /// Set anew while it runs, and kept over its restarts.
+    pub(crate) rules: Mutex<Rules>,
+    pub(crate) as_child: Mutex<ChildRules>,
     pub(crate) children: Vec<Arc<dyn Child>>,
     pub(crate) root: OnceLock<()>,
     pub(super) rooted: Rooted,
@@ -101,6 +112,10 @@ impl Plan {
         &self.rooted
     }
 
+    pub(crate) fn rules(&self) -> Rules {
+        self.rules.lock().clone()
+    }
+
     pub(crate) fn name(&self) -> Arc<str> {
         self.core.name()
     }
@@ -110,8 +125,12 @@ impl Plan {
         if let Some(fault) = name_fault(&self.name()) {
             return Some(fault);
         }
-        if self.rules.period.is_zero() {
-            return Some("the period of its intensity is longer than 0".into());
+        if self.rules().period.is_zero() {
+            return Some(PERIOD_OF_ZERO.into());
+        }
+        let as_child = *self.as_child.lock();
+        if !as_root && as_child.significant && as_child.restart == Restart::Permanent {
+            return Some(PERMANENT_SIGNIFICANT.into());
         }
         let rooted = &self.rooted;
         if !as_root && rooted.is_set() {

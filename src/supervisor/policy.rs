@@ -28,14 +28,19 @@
 //!      +------------------------------------ restart_child ------------------------ +
 //! ```
 //!
+//! A running child that is being replaced is `HandingOver` until its incarnation is gone, and then
+//! Starting.
+//!
 //! A dynamic supervisor keeps no child that is down: for it, as for temporary children, Stopped is
 //! nothing at all.
 
 mod children;
 mod commands;
+mod configure;
 mod exits;
 mod group;
 mod hang;
+mod replace;
 mod shutdown;
 #[cfg(test)]
 mod tests;
@@ -116,6 +121,9 @@ impl Policy {
             Event::Terminate { key, ticket } => self.terminate(key, ticket, turn),
             Event::Restart { key, ticket } => self.restart(key, ticket, turn),
             Event::Delete { key, ticket } => self.delete(key, ticket, turn),
+            Event::Replace { key, ticket } => self.replace(key, ticket, turn),
+            Event::Configure { settings } => self.configure(&settings, turn),
+            Event::ConfigureChild { key, rules } => self.configure_child(key, rules),
         }
         self.expire(turn);
     }

@@ -4,9 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::child::{Child, ChildKind, SupervisorChild};
-use super::errors::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError};
+use super::errors::{
+    DeleteChildError, ReconfigureChildError, ReconfigureError, ReplaceChildError, RestartChildError,
+    StartChildError, TerminateChildError,
+};
 use super::plan::Request;
-use super::spec::ChildSpec;
+use super::replacement::Replacement;
+use super::settings::{ChildSettings, SupervisorSettings};
+use super::spec::{ChildSpec, Made};
 use super::strategy::Restart;
 use super::supervisor::Supervisor;
 use crate::error::CallError;
@@ -157,6 +162,126 @@ impl SupervisorRef {
         answer.unwrap_or_else(|| Err(DeleteChildError::unanswered(name.into())))
     }
 
+    /// Gives a child another factory, and, if it runs, has that one take over its state. The service
+    /// may be of another type, with the same messages; name, handles, mailbox and those who monitor
+    /// the child stay. This is how code is changed while the rest runs.
+    ///
+    /// - A child that runs is asked for its state between two messages. `terminate` is not called;
+    ///   the state is moved to the first call of the factory, on the thread of the next incarnation,
+    ///   which goes on with the queue. Replies that it kept are still good. Timers, monitors and the
+    ///   idle time-out that it had set end with it: the new `init` sets its own. It is no restart:
+    ///   nothing is charged, nothing waits, no sibling is touched.
+    /// - The factory gets `None` whenever there is no state: at all later starts; when the old
+    ///   incarnation did not come within its [`shutdown`](ChildSpec::shutdown) grace and was
+    ///   abandoned; and when it crashed, or was stopped with its group, before it had handed over. An
+    ///   end that calls for no restart stands: then the child is down, with its new description.
+    /// - A child that is stopped stays stopped, and one that waits for its own restart goes on
+    ///   waiting: they are started with the new factory.
+    /// - A static child keeps its new factory when its supervisor is restarted.
+    ///
+    /// A state on its way is dropped, without `terminate`, when in that moment the child is
+    /// terminated, or its supervisor stops.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplaceChildError`]. A child that starts, stops, waits for its group or is being
+    /// replaced is refused.
+    ///
+    /// # Blocking
+    ///
+    /// Until the old incarnation has ended and the new one is ready, or has failed: at most the
+    /// child's [`shutdown`](ChildSpec::shutdown) grace and its
+    /// [`init_timeout`](ChildSpec::init_timeout).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use underpin::{Context, Next, Reply, Service, Supervisor, child};
+    ///
+    /// enum Msg { Add(u64), Total(Reply<u64>) }
+    ///
+    /// struct Counter(u64);
+    /// struct Doubling(u64);
+    ///
+    /// impl Service for Counter {
+    ///     type Msg = Msg;
+    ///     type Error = std::convert::Infallible;
+    ///     fn handle(&mut self, msg: Msg, _: &mut Context<Self>) -> Result<Next, Self::Error> {
+    ///         match msg {
+    ///             Msg::Add(n) => self.0 += n,
+    ///             Msg::Total(reply) => reply.send(self.0),
+    ///         }
+    ///         Ok(Next::Continue)
+    ///     }
+    /// }
+    ///
+    /// impl Service for Doubling {
+    ///     type Msg = Msg;
+    ///     type Error = std::convert::Infallible;
+    ///     fn handle(&mut self, msg: Msg, _: &mut Context<Self>) -> Result<Next, Self::Error> {
+    ///         match msg {
+    ///             Msg::Add(n) => self.0 += 2 * n,
+    ///             Msg::Total(reply) => reply.send(self.0),
+    ///         }
+    ///         Ok(Next::Continue)
+    ///     }
+    /// }
+    ///
+    /// let counter = child("counter", || Counter(0));
+    /// let handle = counter.handle();
+    /// let app = Supervisor::new("app").child(counter).start()?;
+    /// handle.cast(Msg::Add(3))?;
+    /// assert_eq!(handle.call(Msg::Total)?, 3);
+    /// app.replace_child("counter", |old: Option<Counter>| Doubling(old.map_or(0, |old| old.0)))?;
+    /// handle.cast(Msg::Add(2))?;
+    /// assert_eq!(handle.call(Msg::Total)?, 3 + 2 * 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn replace_child<Old, R>(
+        &self,
+        name: &str,
+        factory: impl Fn(Option<Old>) -> R + Send + Sync + 'static,
+    ) -> Result<(), ReplaceChildError>
+    where
+        Old: Service + Send,
+        R: Made,
+        R::Service: Service<Msg = Old::Msg>,
+    {
+        let replacement = Replacement::new(factory);
+        let answer = self.ask(|reply| Request::Replace(name.into(), scope::me(), replacement, reply));
+        answer.unwrap_or_else(|| Err(ReplaceChildError::ShuttingDown { name: name.into() }))
+    }
+
+    /// Sets limits and delays of the supervisor anew, at once and over its restarts. See
+    /// [`SupervisorSettings`] for what becomes of what is under way.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong, and when the supervisor is stopping or gone: then nothing is
+    /// changed.
+    pub fn reconfigure(&self, settings: SupervisorSettings) -> Result<(), ReconfigureError> {
+        let answer = self.ask(|reply| Request::Configure(settings, reply));
+        answer.unwrap_or_else(|| Err(ReconfigureError::ShuttingDown { supervisor: self.name().into() }))
+    }
+
+    /// Sets the mailbox, limits and delays of a child anew, at once and over its restarts. See
+    /// [`ChildSettings`] for what becomes of what is under way. For a child that is a supervisor
+    /// this is its [`restart_backoff`](Supervisor::restart_backoff); the rest it does not have.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong, when there is no such child, and when the supervisor is stopping or
+    /// gone: then nothing is changed.
+    pub fn reconfigure_child(
+        &self,
+        name: &str,
+        settings: ChildSettings,
+    ) -> Result<(), ReconfigureChildError> {
+        let answer = self.ask(|reply| Request::ConfigureChild(name.into(), settings, reply));
+        answer.unwrap_or_else(|| Err(ReconfigureChildError::ShuttingDown { name: name.into() }))
+    }
+
+    /// The children, in the order of their start. Empty when the supervisor is gone.
     /// The children, in the order of their start. Empty when the supervisor is gone, and for an
     /// incarnation that was [abandoned](crate::OnHang).
     pub fn which_children(&self) -> Vec<ChildInfo> {

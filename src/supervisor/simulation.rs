@@ -9,6 +9,7 @@
 //! - a service never has two live incarnations;
 //! - each sender's messages are handled in their order;
 //! - every accepted message is handled, became a dead letter, or was in hand at a crash;
+//! - a state is handed over whole, or dropped;
 //! - every request to a supervisor is answered;
 //! - asked to stop, the tree ends, and leaves nothing behind.
 
@@ -16,8 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::errors::{RestartChildError, TerminateChildError};
+use super::errors::{ReconfigureChildError, ReplaceChildError, RestartChildError, TerminateChildError};
 use super::plan::Request;
+use super::replacement::Replacement;
+use super::settings::ChildSettings;
 use super::supervisor::Supervisor;
 use super::tree::Tree;
 use crate::service::handle::Handle;
@@ -54,6 +57,9 @@ impl Chance {
 #[derive(Default)]
 struct Book {
     live: usize,
+    /// States that were made, by a factory or by its successor from the one before, and dropped.
+    states: (usize, usize),
+    handed_over: usize,
     accepted: Vec<u64>,
     handled: Vec<u64>,
     dead: Vec<u64>,
@@ -66,6 +72,8 @@ type Books = Arc<Mutex<BTreeMap<usize, Book>>>;
 struct Scripted {
     number: usize,
     books: Books,
+    /// Whether `init` was called for it.
+    is_up: bool,
 }
 
 enum Msg {
@@ -91,6 +99,15 @@ impl Msg {
 }
 
 impl Scripted {
+    fn new(number: usize, books: &Books, old: Option<Self>) -> Self {
+        let scripted = Self { number, books: Arc::clone(books), is_up: false };
+        scripted.book(|book| {
+            book.states.0 += 1;
+            book.handed_over += usize::from(old.is_some());
+        });
+        scripted
+    }
+
     fn book<R>(&self, write: impl FnOnce(&mut Book) -> R) -> R {
         write(self.books.lock().entry(self.number).or_default())
     }
@@ -101,6 +118,7 @@ impl Service for Scripted {
     type Error = &'static str;
 
     fn init(&mut self, _: &mut Context<Self>) -> Result<Init, &'static str> {
+        self.is_up = true;
         let live = self.book(|book| {
             book.live += 1;
             book.live
@@ -139,8 +157,11 @@ fn msg_kind(number: u64) -> Kind {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        // A factory's product whose `init` never ran was never counted.
-        self.book(|book| book.live = book.live.saturating_sub(1));
+        let was_up = self.is_up;
+        self.book(|book| {
+            book.states.1 += 1;
+            book.live -= usize::from(was_up);
+        });
     }
 }
 
@@ -163,6 +184,8 @@ struct World {
     supervisors: Vec<Handle<Request>>,
     terminations: Vec<Pending<Result<(), TerminateChildError>, Request>>,
     restarts: Vec<Pending<Result<(), RestartChildError>, Request>>,
+    replacements: Vec<Pending<Result<(), ReplaceChildError>, Request>>,
+    settings: Vec<Pending<Result<(), ReconfigureChildError>, Request>>,
     sent: u64,
     /// Messages that were calls: given up, they are settled and leave no dead letter.
     calls: BTreeSet<u64>,
@@ -183,6 +206,8 @@ impl World {
             supervisors: Vec::new(),
             terminations: Vec::new(),
             restarts: Vec::new(),
+            replacements: Vec::new(),
+            settings: Vec::new(),
             sent: 0,
             calls: BTreeSet::new(),
         }
@@ -194,8 +219,9 @@ impl World {
         let restart = [Restart::Permanent, Restart::Transient, Restart::Temporary][self.chance.below(3)];
         let keep = if self.chance.one_in(4) { Keep::Clear } else { Keep::Keep };
         let overflow = if self.chance.one_in(2) { Overflow::Reject } else { Overflow::DropOldest };
-        let spec = child(format!("service-{number}"), move || Scripted { number, books: Arc::clone(&books) })
+        let spec = child(format!("service-{number}"), move || Scripted::new(number, &books, None))
             .capacity(1 + self.chance.below(8))
+            .max_capacity(8)
             .restart(restart)
             .mailbox(keep)
             .overflow(overflow)
@@ -295,10 +321,10 @@ impl World {
 
     fn act(&mut self) {
         match self.chance.below(20) {
-            0 => self.ask_supervisor(),
-            1 => drop(self.pass(Duration::from_millis(100))),
-            2..=4 => self.settle(),
-            5..=9 if !self.running.is_empty() => {
+            0 | 1 => self.ask_supervisor(),
+            2 => drop(self.pass(Duration::from_millis(100))),
+            3..=5 => self.settle(),
+            6..=9 if !self.running.is_empty() => {
                 self.adopt();
                 let index = self.chance.below(self.running.len());
                 self.turn(index);
@@ -336,14 +362,41 @@ impl World {
     }
 
     fn ask_supervisor(&mut self) {
-        let whom = self.chance.below(self.supervisors.len());
-        let name: Arc<str> = format!("service-{}", self.chance.below(self.services.len())).into();
-        if self.chance.one_in(2) {
-            self.terminations
-                .extend(self.supervisors[whom].request(|reply| Request::Terminate(name, None, reply)).ok());
-        } else {
-            self.restarts.extend(self.supervisors[whom].request(|reply| Request::Restart(name, reply)).ok());
+        let whom = self.supervisors[self.chance.below(self.supervisors.len())].clone();
+        let number = self.chance.below(self.services.len());
+        let name: Arc<str> = format!("service-{number}").into();
+        match self.chance.below(8) {
+            0 => self.terminations.extend(whom.request(|reply| Request::Terminate(name, None, reply)).ok()),
+            1 | 2 => self.restarts.extend(whom.request(|reply| Request::Restart(name, reply)).ok()),
+            3 => {
+                let settings = self.any_settings();
+                let configure = |reply| Request::ConfigureChild(name, settings, reply);
+                self.settings.extend(whom.request(configure).ok());
+            }
+            _ => {
+                let replacement = self.successor(number);
+                let replace = |reply| Request::Replace(name, None, replacement, reply);
+                self.replacements.extend(whom.request(replace).ok());
+            }
         }
+    }
+
+    /// One that takes over, or that fails to.
+    fn successor(&mut self, number: usize) -> Replacement {
+        let (books, fails) = (Arc::clone(&self.books), self.chance.one_in(6));
+        Replacement::new(
+            move |old: Option<Scripted>| {
+                if fails { Err("scripted") } else { Ok(Scripted::new(number, &books, old)) }
+            },
+        )
+    }
+
+    fn any_settings(&mut self) -> ChildSettings {
+        let capacity = 1 + self.chance.below(10); // 9 and 10 are too many
+        let backoff = Duration::from_millis(self.chance.below(30) as u64);
+        let overflow = if self.chance.one_in(2) { Overflow::Reject } else { Overflow::DropOldest };
+        let settings = ChildSettings::new().capacity(capacity).overflow(overflow);
+        settings.backoff(Backoff::exponential(backoff, backoff))
     }
 
     // ---- what must hold ------------------------------------------------------------------
@@ -353,6 +406,7 @@ impl World {
         for (number, book) in books.iter() {
             let context = format!("seed {}, service {number}", self.seed);
             assert_eq!(book.live, 0, "{context}: its state was dropped");
+            assert_eq!(book.states.0, book.states.1, "{context}: each of its states, once");
             let handled: Vec<_> = book.handled.iter().copied().filter(|n| *n != u64::MAX).collect();
             assert!(handled.is_sorted(), "{context}: handled in order");
             let mut ended = [&handled[..], &book.dead, &book.in_hand].concat();
@@ -367,8 +421,9 @@ impl World {
     }
 }
 
-/// One run: a random tree, random traffic, an orderly stop.
-fn run(seed: u64) -> u64 {
+/// One run: a random tree, random traffic, an orderly stop. How many messages were sent, and how
+/// many states handed over.
+fn run(seed: u64) -> (u64, usize) {
     let mut world = World::new(seed);
     let root = world.supervisor("root".into(), 2).clock(world.clock.clone());
     let host = Host::Simulated(Arc::clone(&world.jobs));
@@ -385,11 +440,14 @@ fn run(seed: u64) -> u64 {
     }
     assert_eq!(world.running.len(), 0, "seed {seed}: the tree ended");
     assert!(tree.has_ended(), "seed {seed}: and said so");
-    let answered =
-        world.terminations.iter().all(Pending::is_ready) && world.restarts.iter().all(Pending::is_ready);
+    let answered = world.terminations.iter().all(Pending::is_ready)
+        && world.restarts.iter().all(Pending::is_ready)
+        && world.replacements.iter().all(Pending::is_ready)
+        && world.settings.iter().all(Pending::is_ready);
     assert!(answered, "seed {seed}: every request is answered");
     world.check();
-    world.sent
+    let handed_over = world.books.lock().values().map(|book| book.handed_over).sum();
+    (world.sent, handed_over)
 }
 
 #[test]
@@ -398,8 +456,9 @@ fn simulation_of_many_trees() {
         run(seed.parse().expect("UNDERPIN_SEED is a number"));
         return;
     }
-    let sent: u64 = (0..400).map(run).sum();
+    let (sent, handed_over) = (0..400).map(run).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
     assert!(sent > 10_000, "the runs did something: {sent} messages");
+    assert!(handed_over > 100, "and changed something: {handed_over} states");
 }
 
 #[test]

@@ -14,9 +14,10 @@ use crate::service::dead_letters::{DeadLetter, DeadLetters, DeadReason, Undertak
 use crate::service::exit::Exit;
 use crate::service::handle::Handle;
 use crate::service::mailbox::{Keep, Overflow};
+use crate::service::recipe::{Factory, Maker};
 use crate::service::service::Service;
 use crate::service::wait::Wait;
-use crate::service::worker::{Cell, Factory, Terms};
+use crate::service::worker::{Cell, Terms};
 use crate::sync::Mutex;
 
 /// How many messages a mailbox holds if nothing else is said.
@@ -105,6 +106,7 @@ pub struct ChildSpec<S: Service> {
     wait: Wait,
     overflow: Overflow,
     capacity: usize,
+    max_capacity: Option<usize>,
     reactions: Reactions,
     undertaker: Mutex<Option<Undertaker<S::Msg>>>,
     has_undertaker: bool,
@@ -134,6 +136,7 @@ impl<S: Service> ChildSpec<S> {
             wait: Wait::default(),
             overflow: Overflow::default(),
             capacity: DEFAULT_CAPACITY,
+            max_capacity: None,
             reactions: Reactions::default(),
             undertaker: Mutex::new(None),
             has_undertaker: false,
@@ -158,6 +161,15 @@ impl<S: Service> ChildSpec<S> {
     pub fn capacity(mut self, messages: usize) -> Self {
         self.capacity = messages;
         self.before_handle("capacity")
+    }
+
+    /// How many messages the mailbox can be [set](crate::SupervisorRef::reconfigure_child) to hold
+    /// while it runs: the [`capacity`](Self::capacity) to 16,777,216. As many as that, if nothing is
+    /// said. It is their memory that is reserved when the first handle is taken; said after that, it
+    /// is refused at the start.
+    pub fn max_capacity(mut self, messages: usize) -> Self {
+        self.max_capacity = Some(messages);
+        self.before_handle("max_capacity")
     }
 
     /// What happens to a message that is sent to the full mailbox. Said after the first handle is
@@ -277,8 +289,10 @@ impl<S: Service> ChildSpec<S> {
             let keep = || DeadLetters::kept(&self.name, self.kept_letters, S::label);
             let letters = undertaker.map_or_else(keep, DeadLetters::handed);
             // What is out of range is refused before the start: nothing is reserved for it.
-            let capacity = if is_capacity(self.capacity) { self.capacity } else { 1 };
-            Arc::new(Core::new(Arc::clone(&self.name), capacity, self.overflow, letters))
+            let reserved = if self.capacity_fault().is_none() { self.reserved() } else { 1 };
+            let core = Core::new(Arc::clone(&self.name), reserved, self.overflow, letters);
+            core.mailbox.set_capacity(self.capacity);
+            Arc::new(core)
         })
     }
 
@@ -294,8 +308,8 @@ impl<S: Service> ChildSpec<S> {
         if let Some(fault) = name_fault(&self.name) {
             return Some(fault);
         }
-        if !is_capacity(self.capacity) {
-            return Some(format!("its capacity is 1 to {MAX_CAPACITY}, not {}", self.capacity));
+        if let Some(fault) = self.capacity_fault() {
+            return Some(fault);
         }
         if self.kept_letters > MAX_CAPACITY {
             return Some(format!("it keeps 0 to {MAX_CAPACITY} dead letters, not {}", self.kept_letters));
@@ -304,12 +318,27 @@ impl<S: Service> ChildSpec<S> {
             return Some("dead letters are handed over (`on_dead_letter`) or kept, not both".into());
         }
         if self.rules.significant && self.rules.restart == Restart::Permanent {
-            return Some("a significant child is transient or temporary, not permanent".into());
+            return Some(PERMANENT_SIGNIFICANT.into());
         }
         self.fault.clone()
     }
 
-    pub(super) fn into_child(mut self) -> ServiceChild<S> {
+    fn reserved(&self) -> usize {
+        self.max_capacity.unwrap_or(self.capacity)
+    }
+
+    fn capacity_fault(&self) -> Option<String> {
+        let (capacity, reserved) = (self.capacity, self.reserved());
+        if !is_capacity(capacity) {
+            return Some(format!("its capacity is 1 to {MAX_CAPACITY}, not {capacity}"));
+        }
+        let fits = (capacity..=MAX_CAPACITY).contains(&reserved);
+        (!fits).then(|| {
+            format!("its max_capacity is its capacity, {capacity}, to {MAX_CAPACITY}, not {reserved}")
+        })
+    }
+
+    pub(super) fn into_child(mut self) -> ServiceChild<S::Msg> {
         let core = Arc::clone(self.core());
         self.core = OnceLock::new(); // the child's from here on
         let terms = Terms {
@@ -324,19 +353,23 @@ impl<S: Service> ChildSpec<S> {
         };
         ServiceChild {
             fault: self.fault(),
-            rules: self.rules,
+            rules: Mutex::new(self.rules),
+            exchange: Mutex::new(None),
             stack: self.stack,
             stuck_after: self.stuck_after,
             registered: self.registered,
             cell: Arc::new(Cell {
                 core,
                 terms,
-                factory: Mutex::new(Some(Arc::clone(&self.factory))),
+                recipe: Mutex::new(Arc::new(Maker::new(Arc::clone(&self.factory)))),
                 registration: Mutex::new(None),
             }),
         }
     }
 }
+
+/// What is wrong with a significant child that never ends by itself.
+pub(super) const PERMANENT_SIGNIFICANT: &str = "a significant child is transient or temporary, not permanent";
 
 /// What is wrong with a name, if anything. Paths are made of names, and threads are called by them.
 pub(super) fn name_fault(name: &str) -> Option<String> {
@@ -355,6 +388,7 @@ impl ExitKind {
             Exit::Normal => Self::Normal,
             Exit::Shutdown => Self::Shutdown,
             Exit::Ignored => Self::Ignored,
+            Exit::Replaced => Self::HandedOver,
             _ => Self::Abnormal,
         }
     }
@@ -368,7 +402,7 @@ impl<S: Service> Drop for ChildSpec<S> {
     }
 }
 
-impl<S: Service> Drop for ServiceChild<S> {
+impl<M: Send + 'static> Drop for ServiceChild<M> {
     fn drop(&mut self) {
         never_started(&self.cell.core);
     }

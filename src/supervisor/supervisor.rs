@@ -20,7 +20,7 @@ use crate::service::core::Core;
 use crate::service::dead_letters::DeadLetters;
 use crate::service::mailbox::Overflow;
 use crate::service::service::Service;
-use crate::sync::Clock;
+use crate::sync::{Clock, Mutex};
 
 /// How many restarts are allowed if nothing is said, as in OTP: 1 in 5 s.
 const DEFAULT_INTENSITY: (u32, Duration) = (1, Duration::from_secs(5));
@@ -60,6 +60,7 @@ pub struct Supervisor {
     core: Identity,
     pub(super) rules: Rules,
     restart: Restart,
+    significant: bool,
     backoff: Option<Backoff>,
     children: Vec<Arc<dyn Child>>,
     rooted: Rooted,
@@ -75,6 +76,7 @@ impl Supervisor {
             core: Identity(Arc::new(core)),
             rules: Rules { max_restarts, period, ..Rules::default() },
             restart: Restart::Permanent,
+            significant: false,
             backoff: None,
             children: Vec::new(),
             rooted: Rooted::default(),
@@ -127,6 +129,39 @@ impl Supervisor {
     /// As a child of another: which ends are followed by a restart.
     pub fn restart(mut self, restart: Restart) -> Self {
         self.restart = restart;
+        self
+    }
+
+    /// As a child of another: its own end may be that one's, see [`AutoShutdown`]. It ends by itself
+    /// when its own [`auto_shutdown`](Self::auto_shutdown) stops it, and, if it is temporary, when it
+    /// escalates. Not for a permanent one, which never ends by itself.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use underpin::{AutoShutdown, Context, Exit, Next, Restart, Service, Supervisor, child};
+    /// # struct Job;
+    /// # impl Service for Job {
+    /// #     type Msg = ();
+    /// #     type Error = std::convert::Infallible;
+    /// #     fn handle(&mut self, _: (), _: &mut Context<Self>) -> Result<Next, Self::Error> { Ok(Next::Stop) }
+    /// # }
+    ///
+    /// let job = child("job", || Job).restart(Restart::Transient).significant();
+    /// let handle = job.handle();
+    /// let jobs = Supervisor::new("jobs")
+    ///     .auto_shutdown(AutoShutdown::AllSignificant)
+    ///     .restart(Restart::Transient)
+    ///     .significant()
+    ///     .child(job);
+    /// let app = Supervisor::new("app").auto_shutdown(AutoShutdown::AnySignificant).supervisor(jobs).start()?;
+    /// handle.cast(())?; // the job is done, and so are the jobs, and so is the program
+    /// assert!(matches!(app.wait(Duration::from_secs(5)), Some(Exit::Shutdown)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn significant(mut self) -> Self {
+        self.significant = true;
         self
     }
 
@@ -237,11 +272,18 @@ impl Supervisor {
             // Its thread runs no code of the user's, so it hangs at nothing.
             on_hang: OnHang::Abandon,
             backoff: self.backoff,
-            significant: false,
+            significant: self.significant,
         };
         let rules = Rules { seed: seed_of(&self.core.name()), ..self.rules };
         let (children, rooted) = (self.children, self.rooted);
-        Plan { core: self.core, rules, as_child, children, root: OnceLock::new(), rooted }
+        Plan {
+            core: self.core,
+            rules: Mutex::new(rules),
+            as_child: Mutex::new(as_child),
+            children,
+            root: OnceLock::new(),
+            rooted,
+        }
     }
 }
 

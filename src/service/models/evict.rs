@@ -11,7 +11,7 @@ fn send(mailbox: &Numbers, number: u32) -> Vec<u32> {
     let envelope = |message| Envelope { message, call: None };
     if mailbox.offer(envelope(number)).is_err() {
         let spill = |shed: Envelope<u32>| spilled.push(shed.message);
-        let sent = mailbox.overflowed(envelope(number), &Clock::SYSTEM, NEVER, spill);
+        let sent = mailbox.overflowed(envelope(number), Overflow::DropOldest, &Clock::SYSTEM, NEVER, spill);
         assert!(sent.is_ok(), "there was space in time");
     }
     assert!(!spilled.contains(&number), "the message being sent was given up");

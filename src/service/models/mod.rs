@@ -11,6 +11,7 @@ mod handover;
 mod letters;
 mod monitor;
 mod names;
+mod replace;
 mod reply;
 mod space;
 mod system;
@@ -31,6 +32,7 @@ use super::incarnation::Incarnation;
 use super::machine::{Ending, Machine, Overseer};
 use super::mailbox::{Envelope, Keep, Overflow};
 use super::monitor::Down;
+use super::recipe::{Factory, Life, Maker, Recipe};
 use super::reply::Reply;
 use super::service::{Init, Next, Service};
 use super::thread::{ExitGuard, Host, Job};
@@ -122,9 +124,27 @@ struct Diarist {
     watched: Option<Handle<Msg>>,
 }
 
+impl Diarist {
+    fn new(world: &Arc<World>, watched: Option<Handle<Msg>>) -> Self {
+        world.made.add(());
+        Self { world: Arc::clone(world), watched }
+    }
+}
+
+impl Drop for Diarist {
+    fn drop(&mut self) {
+        self.world.dropped.add(());
+    }
+}
+
 /// What a model looks at.
 #[derive(Default)]
 struct World {
+    /// Each state that was made, and each that was dropped.
+    made: Record<()>,
+    dropped: Record<()>,
+    /// Whether a state was there for it, for each successor.
+    taken: Record<bool>,
     /// The number of each message that was handled, and by which incarnation.
     handled: Record<(u64, u32)>,
     /// The number of each dead letter.
@@ -208,7 +228,8 @@ impl Overseer for World {
 #[derive(Clone)]
 struct Child {
     core: Arc<Core<Msg>>,
-    cell: Arc<Cell<Diarist>>,
+    cell: Arc<Cell<Msg>>,
+    maker: Arc<Maker<Diarist>>,
     world: Arc<World>,
 }
 
@@ -240,20 +261,21 @@ impl Child {
             reactions: Reactions::default(),
             wants_restart: |_| true,
         };
-        let factory: worker::Factory<Diarist> = Arc::new({
+        let factory: Factory<Diarist> = Arc::new({
             let world = Arc::clone(&world);
             move || {
                 let watched = world.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                Ok(Diarist { world: Arc::clone(&world), watched })
+                Ok(Diarist::new(&world, watched))
             }
         });
+        let maker = Arc::new(Maker::new(factory));
         let cell = Cell {
             core: Arc::clone(&core),
             terms,
-            factory: sync::Mutex::new(Some(factory)),
+            recipe: sync::Mutex::new(Arc::clone(&maker) as Arc<dyn Recipe<Msg>>),
             registration: sync::Mutex::new(None),
         };
-        Self { core, cell: Arc::new(cell), world }
+        Self { core, cell: Arc::new(cell), maker, world }
     }
 
     /// The next incarnation, which nobody drives yet.
@@ -267,7 +289,9 @@ impl Child {
         let overseer = Arc::clone(&self.world) as Arc<dyn Overseer>;
         let born = (1, incarnation.epoch);
         let before = worker::Before { crashed: false, is_last: false, watched: false };
-        Worker::new(Arc::clone(&self.cell), env, overseer, born, Arc::clone(incarnation), before)
+        let (cell, incarnation) = (Arc::clone(&self.cell), Arc::clone(incarnation));
+        let life = Life { cell, env, overseer, born, incarnation, before };
+        Worker::new(life, Arc::clone(&self.maker))
     }
 
     /// Lives a life to its end, on the calling thread.

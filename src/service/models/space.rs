@@ -75,6 +75,70 @@ fn one_leaves() {
     assert!(joined(patient));
 }
 
+/// As [`full`], with room for one more that does not count yet.
+fn full_early() -> Child {
+    let child = Child::new(2, FOR_EVER);
+    child.core.mailbox.set_capacity(1);
+    child.be_born();
+    assert!(child.note(0));
+    child
+}
+
+/// Where fewer count as full than are reserved, space is space all the same.
+fn space_below_what_is_reserved() {
+    let child = full_early();
+    let sender = sender(&child, 1);
+    assert!(child.core.mailbox.take().is_some());
+    assert!(joined(sender));
+    assert_eq!(child.left(), [1]);
+}
+
+/// A sender waits, and more count as full from here on.
+fn more_room() {
+    let child = full_early();
+    let sender = sender(&child, 1);
+    child.core.mailbox.set_capacity(2);
+    assert!(joined(sender));
+    assert_eq!(child.left(), [0, 1]);
+}
+
+/// Fewer count as full than are queued: who waits gets in when they have gone.
+fn less_room() {
+    let child = Child::new(3, FOR_EVER);
+    child.be_born();
+    assert!(child.note(0) && child.note(1));
+    child.core.mailbox.set_capacity(1);
+    let sender = sender(&child, 2);
+    assert!(child.core.mailbox.take().is_some() && child.core.mailbox.take().is_some());
+    assert!(joined(sender));
+    assert_eq!(child.left(), [2]);
+}
+
+#[test]
+fn space_below_what_is_reserved_wakes_a_sender() {
+    holds("space below what is reserved", space_below_what_is_reserved);
+}
+
+#[test]
+fn joining_without_a_fence_is_found_there_too() {
+    finds(Mutant::JoinWithoutFence, space_below_what_is_reserved);
+}
+
+#[test]
+fn more_room_wakes_a_sender() {
+    holds("more room", more_room);
+}
+
+#[test]
+fn a_call_before_there_is_more_room_is_found() {
+    finds(Mutant::CallBeforeRoom, more_room);
+}
+
+#[test]
+fn less_room_keeps_nobody_waiting() {
+    holds("less room", less_room);
+}
+
 #[test]
 fn space_wakes_a_sender() {
     holds("space", space);

@@ -49,7 +49,7 @@ impl<S: Service> Worker<S> {
         }
         self.report_handled();
         if self.is_for_good(&exit) {
-            self.close_child(&exit);
+            self.close_child(&exit.without_successor());
         } else {
             self.core().ended(&exit);
             self.enter(Lifecycle::Restarting);
@@ -64,7 +64,9 @@ impl<S: Service> Worker<S> {
         if self.incarnation.told() & told::FOR_GOOD != 0 {
             return true;
         }
-        self.is_up() && !matches!(exit, Exit::Shutdown) && !(self.cell.terms.wants_restart)(exit)
+        self.is_up()
+            && !matches!(exit, Exit::Shutdown | Exit::Replaced)
+            && !(self.cell.terms.wants_restart)(exit)
     }
 
     /// Whether it ever came up: a failed start is its supervisor's to judge.

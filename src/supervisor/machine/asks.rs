@@ -47,6 +47,7 @@ impl Supervision {
                 _ => Ok(()),
             }),
             Some(Ask::Delete(key, reply)) => reply.send(self.delete_outcome(key, answer)),
+            Some(Ask::Replace(ask)) => self.replaced(ask, answer),
         }
     }
 

@@ -14,7 +14,8 @@ impl Supervision {
 
     pub(super) fn gave_up(&mut self, key: Key) {
         let (supervisor, child) = (Arc::clone(&self.path), self.name_of(key));
-        let (restarts, period) = (self.plan.rules.max_restarts, self.plan.rules.period);
+        let rules = self.plan.rules();
+        let (restarts, period) = (rules.max_restarts, rules.period);
         let event = || SupervisionEvent::GaveUp { supervisor, child, restarts, period };
         self.site.reporter.report(log::Level::Error, event);
     }
@@ -52,7 +53,7 @@ impl Supervision {
                 abandoned: self.given_up.len(),
             },
             parent: Arc::clone(&self.parent),
-            restart: self.plan.as_child.restart,
+            restart: self.plan.as_child.lock().restart,
             now,
             kids: self.kids.values().map(|kid| kid_answer(kid)).collect(),
         }

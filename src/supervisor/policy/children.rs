@@ -182,6 +182,11 @@ impl Children {
         self.all.iter().map(|(key, child)| (*key, &**child))
     }
 
+    /// Those from a key on.
+    pub(super) fn from(&self, first: Key) -> impl Iterator<Item = Key> {
+        self.all.range(first..).map(|(key, _)| *key)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
@@ -255,9 +260,9 @@ impl Index {
 
     fn count(&mut self, state: ChildState) -> &mut usize {
         match state {
-            ChildState::Starting | ChildState::Running | ChildState::Stopping => &mut self.counts.active,
-            ChildState::Backoff { .. } | ChildState::Waiting => &mut self.counts.restarting,
+            state if state.is_live() => &mut self.counts.active,
             ChildState::Stopped => &mut self.counts.stopped,
+            _ => &mut self.counts.restarting,
         }
     }
 }

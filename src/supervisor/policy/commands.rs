@@ -37,7 +37,7 @@ impl Policy {
                 child.stoppers.push(ticket);
                 self.retire(key, Answer::ShuttingDown, turn);
             }
-            ChildState::Starting | ChildState::Running | ChildState::Stopping => {
+            ChildState::Starting | ChildState::Running | ChildState::Stopping | ChildState::HandingOver => {
                 child.stoppers.push(ticket);
                 self.ask_to_stop(key, true, turn);
             }
@@ -75,7 +75,9 @@ impl Policy {
         match child.state() {
             ChildState::Stopped => None,
             ChildState::Starting | ChildState::Running => Some(Answer::Running),
-            ChildState::Backoff { .. } | ChildState::Waiting => Some(Answer::Restarting),
+            ChildState::Backoff { .. } | ChildState::Waiting | ChildState::HandingOver => {
+                Some(Answer::Restarting)
+            }
             // It will be back with its group, unless it is on its way down for good.
             ChildState::Stopping if child.terminal => Some(Answer::Running),
             ChildState::Stopping => Some(Answer::Restarting),

@@ -56,6 +56,10 @@ impl Policy {
             (_, ChildState::Starting) if exit == ExitKind::Ignored => self.ignored(key, turn),
             (_, ChildState::Starting) => self.failed_start(key, turn),
             (_, ChildState::Stopping) => self.stopped(key, exit, turn),
+            (_, ChildState::HandingOver) => self.handed_over(key, exit, turn),
+            (_, _) if exit == ExitKind::HandedOver && child.cause == Cause::Asked => {
+                self.handed_over(key, exit, turn); // before it heard that this was called off
+            }
             (_, _) => self.finished(key, exit, turn),
         }
         self.settled(key, turn);
@@ -84,7 +88,7 @@ impl Policy {
 
     /// A child that was asked to stop has stopped: by its user, or because of a sibling.
     /// One that finished by itself in the same moment has finished.
-    fn stopped(&mut self, key: Key, exit: ExitKind, turn: &mut Turn) {
+    pub(super) fn stopped(&mut self, key: Key, exit: ExitKind, turn: &mut Turn) {
         let finished = |child: &Child| exit == ExitKind::Normal && !child.rules.restart.wants(exit);
         match self.children.get(key) {
             Some(child) if child.stoppers.is_empty() && !child.is_temporary() && !finished(child) => {
@@ -97,11 +101,16 @@ impl Policy {
     /// A running child went by itself.
     fn finished(&mut self, key: Key, exit: ExitKind, turn: &mut Turn) {
         let Some(child) = self.children.get(key) else { return };
-        let significant = child.rules.significant;
         if child.rules.restart.wants(exit) {
             return self.crashed(key, turn);
         }
-        self.retire(key, Answer::StartFailed, turn);
+        self.done(key, Answer::StartFailed, turn);
+    }
+
+    /// A child has ended by itself and stays down. It may be the one that the supervisor ran for.
+    pub(super) fn done(&mut self, key: Key, answer: Answer, turn: &mut Turn) {
+        let significant = self.children.get(key).is_some_and(|child| child.rules.significant);
+        self.retire(key, answer, turn);
         if significant && self.is_done() {
             self.go_down(Outcome::AutoShutdown { key }, None, None, turn);
         }
@@ -164,10 +173,9 @@ impl Policy {
     /// The child is down for good, or until restart_child. Whoever waits for its start hears
     /// `answer`.
     pub(super) fn retire(&mut self, key: Key, answer: Answer, turn: &mut Turn) {
-        let is_dynamic = self.rules.dynamic.is_some();
+        let is_kept = self.is_kept(key);
         let Some(child) = self.children.get_mut(key) else { return };
         let (starter, stoppers) = (child.starter.take(), std::mem::take(&mut child.stoppers));
-        let is_kept = !(is_dynamic || child.is_temporary() || child.is_unsaved());
         turn.act(Action::Retire { key, failed: child.failed });
         if is_kept {
             self.children.enter(key, ChildState::Stopped, None);
@@ -177,6 +185,12 @@ impl Policy {
         }
         turn.answer(starter, answer);
         turn.answer(stoppers, Answer::Stopped);
+    }
+
+    /// Is the spec of this child kept while it is down?
+    pub(super) fn is_kept(&self, key: Key) -> bool {
+        let is_kept = |child: &Child| !(child.is_temporary() || child.is_unsaved());
+        self.rules.dynamic.is_none() && self.children.get(key).is_some_and(is_kept)
     }
 
     /// Sees to the deadlines that have come. Each child once, so that even a deadline of zero
@@ -196,7 +210,7 @@ impl Policy {
             return; // Seen to by what was done for another one.
         }
         match child.state() {
-            ChildState::Starting | ChildState::Stopping => self.hung(key, turn),
+            ChildState::Starting | ChildState::Stopping | ChildState::HandingOver => self.hung(key, turn),
             ChildState::Backoff { .. } => self.launch(key, turn),
             ChildState::Running | ChildState::Waiting | ChildState::Stopped => {}
         }

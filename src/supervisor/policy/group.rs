@@ -81,6 +81,8 @@ impl Policy {
         self.children.enter(key, ChildState::Waiting, None);
         self.group.from = first;
         self.group.stage = Stage::Stopping { delay };
+        let members: Vec<Key> = self.children.from(first).collect();
+        members.into_iter().for_each(|member| self.call_off(member, turn));
         self.stop_next(delay, turn);
     }
 

@@ -69,7 +69,9 @@ impl Policy {
         if child.rules.on_hang == OnHang::AbortProcess {
             turn.act(Action::Abort { key, why });
         }
+        // What comes after one that was to hand over comes all the same, with nothing in its hands.
+        let was_asked_for = child.state() == ChildState::HandingOver;
         turn.act(Action::Abandon { key, epoch: child.epoch, why });
-        self.left(key, ExitKind::Abnormal, turn);
+        self.left(key, if was_asked_for { ExitKind::HandedOver } else { ExitKind::Abnormal }, turn);
     }
 }

@@ -81,6 +81,7 @@ impl Policy {
 
     /// Whoever waits for this child is told that it is too late, and if it is down, it stays down.
     fn refuse_pending(&mut self, key: Key, turn: &mut Turn) {
+        self.call_off(key, turn);
         let Some(child) = self.children.get_mut(key) else { return };
         turn.answer(child.starter.take(), Answer::ShuttingDown);
         turn.answer(child.stoppers.drain(..), Answer::ShuttingDown);
@@ -119,6 +120,7 @@ impl Policy {
 
     /// Asks a child to stop. One that was asked before is asked again only in stricter terms.
     pub(super) fn ask_to_stop(&mut self, key: Key, terminal: bool, turn: &mut Turn) {
+        self.call_off(key, turn);
         let (shared_grace, overall) = match &self.phase {
             Phase::Down(down) => (down.shared_grace, down.deadline),
             _ => (None, None),

@@ -7,6 +7,8 @@ mod exhaustive;
 mod groups;
 mod hanging;
 mod random;
+mod replace;
+mod settings;
 mod significant;
 mod stopping;
 mod world;

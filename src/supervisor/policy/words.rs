@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{AutoShutdown, Backoff, Hung, OnHang, Restart, Strategy};
+use crate::{AutoShutdown, Backoff, Hung, OnHang, Restart, Strategy, SupervisorSettings};
 
 /// A child, by order of start. Never reused, so that a late event cannot hit another child.
 pub(crate) type Key = u64;
@@ -55,6 +55,8 @@ pub(crate) struct ChildRules {
 pub(crate) enum ExitKind {
     Normal,
     Shutdown,
+    /// Its state waits for its successor.
+    HandedOver,
     /// A crash, or a thread that could not be spawned.
     Abnormal,
     /// Its init had nothing to do: a successful start of a child that does not run.
@@ -82,6 +84,13 @@ pub(crate) enum Event {
     Restart { key: Key, ticket: Ticket },
     /// delete_child
     Delete { key: Key, ticket: Ticket },
+    /// replace_child
+    Replace { key: Key, ticket: Ticket },
+    /// Other rules for the supervisor, from here on.
+    Configure { settings: SupervisorSettings },
+    /// Other limits and delays for a child, from here on. Whether it is restarted, and whether it is
+    /// significant, is not changed.
+    ConfigureChild { key: Key, rules: ChildRules },
     /// Stop everything. A later one may only bring the deadline forward.
     Stop { deadline: Option<Instant>, ticket: Option<Ticket> },
     /// Time passed: due at `next_deadline`.
@@ -96,8 +105,13 @@ impl Event {
             Self::Begin { ticket }
             | Self::Terminate { ticket, .. }
             | Self::Restart { ticket, .. }
-            | Self::Delete { ticket, .. } => Some(ticket),
-            Self::Ready { .. } | Self::Exited { .. } | Self::Tick => None,
+            | Self::Delete { ticket, .. }
+            | Self::Replace { ticket, .. } => Some(ticket),
+            Self::Ready { .. }
+            | Self::Exited { .. }
+            | Self::Configure { .. }
+            | Self::ConfigureChild { .. }
+            | Self::Tick => None,
         }
     }
 }
@@ -117,6 +131,13 @@ pub(crate) enum Action {
         /// What it is told. A nested supervisor has no more than the deadline of the whole stop.
         deadline: Option<Instant>,
     },
+    /// From here on the child has the description that came with this ticket.
+    Replace { key: Key, ticket: Ticket },
+    /// Ask an incarnation for its state, which is for the next one. A `Launch` follows when it is
+    /// gone, unless the hand-over is called off.
+    HandOver { key: Key, epoch: Epoch },
+    /// There will be nobody who takes the state: who has not handed it over keeps it.
+    CallOff { key: Key },
     /// Wait no longer for an incarnation: it counts as gone, and what it says from now on is stale.
     Abandon { key: Key, epoch: Epoch, why: Hung },
     /// Report: one that is waited for as long as it takes has taken longer than its limit. Once for
@@ -158,6 +179,10 @@ pub(crate) enum Answer {
     /// It is down, as was asked. Also when it was down before.
     Stopped,
     Deleted,
+    /// It has its new description, and does not run.
+    Replaced,
+    /// Refused: the child is on its way to somewhere.
+    Busy(ChildState),
     /// Refused: the child has an incarnation.
     Running,
     /// Refused: the child waits for a restart which is pending.
@@ -191,6 +216,8 @@ pub(crate) enum ChildState {
     Running,
     /// Asked to stop, not yet gone.
     Stopping,
+    /// Asked to hand its state over to its successor, not yet gone.
+    HandingOver,
     /// Down; restarted alone, at that time.
     Backoff {
         until: Instant,
@@ -204,7 +231,7 @@ pub(crate) enum ChildState {
 impl ChildState {
     /// It has an incarnation.
     pub(crate) fn is_live(self) -> bool {
-        matches!(self, Self::Starting | Self::Running | Self::Stopping)
+        matches!(self, Self::Starting | Self::Running | Self::Stopping | Self::HandingOver)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The oracle: naive books of what the rules call for, kept beside the policy. They follow events
 //! and actions one by one; whatever the rules do not call for panics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use super::super::*;
-use crate::{AutoShutdown, Hung, OnHang, Restart, Strategy};
+use crate::{AutoShutdown, Hung, OnHang, Restart, Strategy, SupervisorSettings};
 
 #[derive(Debug, Clone)]
 pub(super) struct Books {
@@ -14,9 +14,13 @@ pub(super) struct Books {
     pub(super) children: BTreeMap<Key, Book>,
     pub(super) open: BTreeMap<Ticket, Event>,
     pub(super) answers: BTreeMap<Ticket, Answer>,
+    /// Those whose description has taken its place.
+    replaced: BTreeSet<Ticket>,
     /// All charges ever: the window is counted anew each time.
     pub(super) charges: Vec<Instant>,
     pub(super) began: bool,
+    /// All were started for the first time.
+    started: bool,
     pub(super) down: bool,
     pub(super) outcome: Option<Outcome>,
     /// The first member of the group that is being stopped.
@@ -42,8 +46,16 @@ pub(super) struct Book {
     pub(super) ready: bool,
     asked: bool,
     launched: Option<Instant>,
+    /// Asked for its state.
+    pub(super) handing: bool,
+    /// That was called off, and it may not have heard so.
+    pub(super) called_off: bool,
+    hand_since: Option<Instant>,
+    hand_until: Option<Instant>,
     init_until: Option<Instant>,
     asked_at: Option<Instant>,
+    /// Its own grace, as it was when it was asked.
+    own_until: Option<Instant>,
     /// Its own grace does not count: it was asked with all others, who share one.
     shares_grace: bool,
     /// For which of its limits this incarnation was reported.
@@ -52,6 +64,8 @@ pub(super) struct Book {
     terminal: bool,
     terminating: bool,
     failed: bool,
+    /// Down, and restarted alone.
+    backing_off: bool,
     pub(super) retired: bool,
 }
 
@@ -70,6 +84,8 @@ enum Fate {
     Charged,
     Retired,
     Waits,
+    /// Its successor is launched, at nobody's expense.
+    Followed,
 }
 
 impl Books {
@@ -79,8 +95,10 @@ impl Books {
             children: BTreeMap::new(),
             open: BTreeMap::new(),
             answers: BTreeMap::new(),
+            replaced: BTreeSet::new(),
             charges: Vec::new(),
             began: false,
+            started: false,
             down: false,
             outcome: None,
             emptying: None,
@@ -108,7 +126,11 @@ impl Books {
             Event::Add { key, rules, .. } => self.added(key, rules),
             Event::Terminate { key, .. } => self.terminated(key),
             Event::Restart { key, .. } => self.restarted(key),
-            Event::Delete { .. } | Event::Tick => {}
+            Event::Configure { settings } => self.configured(now, settings),
+            Event::ConfigureChild { key, rules } => {
+                self.children.entry(key).and_modify(|book| book.configured(rules));
+            }
+            Event::Delete { .. } | Event::Replace { .. } | Event::Tick => {}
         }
     }
 
@@ -132,11 +154,16 @@ impl Books {
                 assert_eq!(aborted, aborts.then_some(key));
                 self.abandoned(now, key, epoch, why);
             }
+            Action::Replace { key, ticket } => self.took_its_place(key, ticket),
+            Action::HandOver { key, epoch } => self.asked_for_state(now, event, key, epoch),
+            Action::CallOff { key } => self.called_off(key),
             Action::Retire { key, failed } => self.retired(key, failed),
             Action::Forget { key } => self.forgotten(key),
             Action::Answer { ticket, answer } => self.answered(ticket, answer),
-            Action::Restarting { key, epoch_lost, .. } => {
+            Action::Restarting { key, epoch_lost, delay } => {
                 assert_eq!(self.child(key).last, epoch_lost);
+                let alone = self.rules.strategy == Strategy::OneForOne;
+                self.child(key).backing_off = alone && !delay.is_zero();
                 assert!(self.charge(now, key) <= self.rules.max_restarts, "should have given up");
                 self.open_group(key);
             }
@@ -169,7 +196,7 @@ impl Books {
 
     fn ready(&mut self, key: Key, epoch: Epoch) {
         let current = self.children.get_mut(&key).filter(|book| book.live == Some(epoch));
-        if let Some(book) = current.filter(|book| !book.asked) {
+        if let Some(book) = current.filter(|book| !book.asked && !book.ready) {
             (book.ready, book.account) = (true, Account::Crash);
         }
     }
@@ -183,7 +210,9 @@ impl Books {
         self.child(key).exit(exit, down);
         self.owed = (fate != Fate::Waits).then_some((key, fate));
         self.down |= book.fails_the_first_start(exit);
-        self.down |= fate == Fate::Retired && book.ready && !book.asked && self.is_done(key);
+        let too_late = book.called_off && exit == ExitKind::HandedOver;
+        let by_itself = book.ready && !book.asked && !too_late;
+        self.down |= fate == Fate::Retired && by_itself && self.is_done(key);
     }
 
     /// Its own exit was the end of a child: is it that of the supervisor?
@@ -224,7 +253,9 @@ impl Books {
         assert!(self.began && !self.down, "launch of {key} while down");
         let stopping = self.emptying.is_some_and(|from| key >= from);
         assert!(!stopping, "launch of {key} while its group is being stopped");
-        self.child(key).launch(now, epoch);
+        let follows = self.owed == Some((key, Fate::Followed));
+        self.owed = self.owed.filter(|_| !follows);
+        self.child(key).launch(now, epoch, follows);
     }
 
     /// Unless its user said so, a child is stopped only as the last one of those that go.
@@ -251,10 +282,12 @@ impl Books {
         let limit = match (book.rules.on_hang, why) {
             (OnHang::Wait, _) => whole,
             (_, Hung::Init) => book.init_until,
+            (_, Hung::Grace) if book.handing => book.hand_until,
             (_, Hung::Grace) => book.told,
         };
+        let exit = if book.handing { ExitKind::HandedOver } else { ExitKind::Abnormal };
         assert!(limit.is_some_and(|limit| limit <= now), "{key} was abandoned too early");
-        self.exited(key, epoch, ExitKind::Abnormal);
+        self.exited(key, epoch, exit);
     }
 
     /// A limit of one that is waited for has passed.
@@ -263,8 +296,7 @@ impl Books {
         let book = self.child(key);
         assert_eq!((book.live, book.rules.on_hang), (Some(epoch), OnHang::Wait));
         assert!(limit.is_some_and(|limit| limit <= now), "{key} was reported too early");
-        let since = if why == Hung::Init { book.launched } else { book.asked_at };
-        assert_eq!(since, Some(now - after));
+        assert_eq!(book.waited_since(why), Some(now - after));
         assert!(!std::mem::replace(&mut book.overdue[why as usize], true), "{key} was reported twice");
     }
 
@@ -274,9 +306,11 @@ impl Books {
         if why == Hung::Init {
             return book.init_until.filter(|_| book.live.is_some() && !book.ready && !book.asked);
         }
+        if book.handing {
+            return book.hand_until;
+        }
         let shared = self.down_since.zip(self.rules.dynamic).map(|(since, dynamic)| since + dynamic.grace);
-        let own = book.asked_at.zip(book.rules.grace).map(|(since, grace)| since + grace);
-        let own = own.filter(|_| !book.shares_grace);
+        let own = book.own_until.filter(|_| !book.shares_grace);
         [shared, own].into_iter().flatten().min().filter(|_| book.live.is_some() && book.asked)
     }
 
@@ -285,8 +319,7 @@ impl Books {
     fn is_reported(&self, key: Key) {
         let book = &self.children[&key];
         for why in [Hung::Init, Hung::Grace].into_iter().filter(|_| book.rules.on_hang == OnHang::Wait) {
-            let since = if why == Hung::Init { book.launched } else { book.asked_at };
-            let due = self.limit(key, why) <= self.now && since < self.now;
+            let due = self.limit(key, why) <= self.now && book.waited_since(why) < self.now;
             assert!(!due || self.limit(key, why).is_none() || book.overdue[why as usize], "{key}: {why:?}");
         }
     }
@@ -299,7 +332,7 @@ impl Books {
         let book = self.child(key);
         assert!(book.live.is_none() && !book.retired, "{key} was retired twice");
         assert_eq!(book.failed, failed);
-        (book.retired, book.terminating) = (true, false);
+        (book.retired, book.terminating, book.backing_off) = (true, false, false);
     }
 
     fn forgotten(&mut self, key: Key) {
@@ -326,13 +359,74 @@ impl Books {
             (Event::Begin { .. }, Started | StartFailed | Running) => true,
             (Event::Terminate { .. }, Stopped | NotFound) => true,
             (Event::Restart { .. } | Event::Delete { .. }, Running | Restarting | NotFound) => true,
+            (Event::Replace { .. }, Started | Ignored | StartFailed | Replaced) => {
+                self.replaced.contains(&ticket)
+            }
+            (Event::Replace { key, .. }, Busy(_)) => {
+                !self.replaced.contains(&ticket)
+                    && self
+                        .children
+                        .get(&key)
+                        .is_some_and(|book| self.is_busy(key, book) || self.is_starting())
+            }
+            (Event::Replace { key, .. }, NotFound) => !self.children.contains_key(&key),
+            (Event::Replace { .. }, ShuttingDown) => true,
             (Event::Delete { key, .. }, Deleted) => !self.children.contains_key(&key),
             (Event::Stop { .. }, Stopped) => true,
             (_, ShuttingDown) => self.down,
             _ => false,
         };
         assert!(fits, "{event:?} was answered {answer:?}");
+        self.started |= matches!((event, answer), (Event::Begin { .. }, Started));
         self.answers.insert(ticket, answer);
+    }
+
+    /// A replacement holds at once, whatever becomes of the child that it is for.
+    fn took_its_place(&mut self, key: Key, ticket: Ticket) {
+        assert!(matches!(self.open[&ticket], Event::Replace { key: asked, .. } if asked == key));
+        assert!(self.replaced.insert(ticket), "replaced twice by {ticket}");
+        assert!(!self.is_busy(key, &self.children[&key]), "{key} was replaced on its way");
+    }
+
+    fn asked_for_state(&mut self, now: Instant, event: Event, key: Key, epoch: Epoch) {
+        assert!(matches!(event, Event::Replace { key: asked, .. } if asked == key));
+        let book = self.child(key);
+        assert_eq!(book.live, Some(epoch));
+        (book.handing, book.called_off, book.account) = (true, false, Account::Asked);
+        book.hand_since = Some(now);
+        book.hand_until = book.rules.grace.and_then(|grace| now.checked_add(grace));
+    }
+
+    /// Only for what stops the child.
+    fn called_off(&mut self, key: Key) {
+        let grouped = self.emptying.is_some_and(|from| key >= from);
+        let reason = self.down || grouped || self.children[&key].terminating;
+        let book = self.child(key);
+        assert!(book.handing && reason, "{key} was called off without reason");
+        (book.handing, book.called_off) = (false, true);
+        book.overdue[Hung::Grace as usize] = false;
+    }
+
+    /// May a start in order be under way?
+    fn is_starting(&self) -> bool {
+        let one_by_one = !self.started || self.rules.strategy != Strategy::OneForOne;
+        let waits = |book: &Book| book.live.is_none() && !book.retired && !book.backing_off;
+        let starts = |book: &Book| book.live.is_some() && !book.ready;
+        one_by_one && self.children.values().any(|book| waits(book) || starts(book))
+    }
+
+    /// Is a child neither running nor down for itself?
+    fn is_busy(&self, key: Key, book: &Book) -> bool {
+        let grouped = self.emptying.is_some_and(|from| key >= from);
+        let free = book.ready && !book.asked && !book.handing && !grouped;
+        book.live.is_some() && !free || book.live.is_none() && !book.retired && !book.backing_off
+    }
+
+    /// Charges count by the old period up to now, and by the new one from here on.
+    fn configured(&mut self, now: Instant, settings: SupervisorSettings) {
+        let period = self.rules.period;
+        self.charges.retain(|then| now.duration_since(*then) <= period);
+        settings.apply(&mut self.rules);
     }
 
     /// The naive window: how many charges are in it, this one included.
@@ -370,24 +464,35 @@ impl Book {
             ready: false,
             asked: false,
             launched: None,
+            handing: false,
+            called_off: false,
+            hand_since: None,
+            hand_until: None,
             init_until: None,
             asked_at: None,
+            own_until: None,
             shares_grace: false,
             overdue: [false; 2],
             told: None,
             terminal: false,
             terminating: false,
             failed: false,
+            backing_off: false,
             retired: false,
         }
     }
 
-    fn launch(&mut self, now: Instant, epoch: Epoch) {
+    fn configured(&mut self, rules: ChildRules) {
+        let ChildRules { init, grace, backoff, .. } = rules;
+        self.rules = ChildRules { init, grace, backoff, ..self.rules };
+    }
+
+    fn launch(&mut self, now: Instant, epoch: Epoch, follows: bool) {
         assert!(self.live.is_none() && !self.retired, "{self:?}");
         assert_eq!(epoch, self.last + 1);
-        let again = self.rules.restart != Restart::Temporary || epoch == 1;
+        let again = self.rules.restart != Restart::Temporary || epoch == 1 || follows;
         assert!(again, "a temporary child was restarted");
-        (self.live, self.last) = (Some(epoch), epoch);
+        (self.live, self.last, self.backing_off) = (Some(epoch), epoch, false);
         (self.told, self.terminal) = (None, false);
         (self.launched, self.asked_at, self.overdue) = (Some(now), None, [false; 2]);
         self.init_until = now.checked_add(self.rules.init);
@@ -404,7 +509,9 @@ impl Book {
         assert_eq!(self.live, Some(epoch));
         if !self.asked {
             (self.asked_at, self.shares_grace) = (Some(now), shares_grace);
+            self.own_until = self.rules.grace.and_then(|grace| now.checked_add(grace));
         }
+        assert!(!self.handing, "not called off");
         assert!(!self.terminal || terminal, "no longer terminal");
         let sooner = match (self.told, deadline) {
             (Some(old), Some(new)) => new < old,
@@ -416,6 +523,15 @@ impl Book {
         (self.asked, self.told, self.terminal) = (true, deadline, terminal);
     }
 
+    /// Since when it is waited for.
+    fn waited_since(&self, why: Hung) -> Option<Instant> {
+        match why {
+            Hung::Init => self.launched,
+            Hung::Grace if self.handing => self.hand_since,
+            Hung::Grace => self.asked_at,
+        }
+    }
+
     fn exit(&mut self, exit: ExitKind, down: bool) {
         let starting = !self.asked && !self.ready;
         if starting && exit == ExitKind::Ignored && !down {
@@ -423,6 +539,7 @@ impl Book {
         }
         self.failed = exit == ExitKind::Abnormal || starting && exit != ExitKind::Ignored;
         (self.live, self.ready, self.asked) = (None, false, false);
+        (self.handing, self.called_off) = (false, false);
     }
 
     /// What the rules say to an exit, in their own order.
@@ -435,6 +552,17 @@ impl Book {
                 Fate::Retired
             }
             (true, _) => Fate::Waits,
+            (false, true) if self.handing || self.called_off && exit == ExitKind::HandedOver => {
+                match self.rules.restart {
+                    _ if exit == ExitKind::HandedOver && !absorbed => Fate::Followed,
+                    Restart::Temporary => Fate::Retired,
+                    Restart::Transient if !matches!(exit, ExitKind::Abnormal | ExitKind::HandedOver) => {
+                        Fate::Retired
+                    }
+                    _ if absorbed => Fate::Waits,
+                    _ => Fate::Followed,
+                }
+            }
             (false, true) => match self.rules.restart {
                 Restart::Temporary => Fate::Retired,
                 Restart::Transient if exit != ExitKind::Abnormal => Fate::Retired,
@@ -467,22 +595,16 @@ impl Book {
     /// Equal for books that call for the same things from here on.
     pub(super) fn signature(&self) -> impl Hash + use<> {
         let life = (self.live.is_some(), self.last > 0, self.ready, self.asked, self.told);
-        (
-            self.account,
-            life,
-            self.overdue,
-            self.asked_at,
-            self.terminal,
-            self.terminating,
-            self.failed,
-            self.retired,
-        )
+        let hand = (self.handing, self.called_off, self.backing_off);
+        let asked = (self.overdue, self.asked_at, self.terminal, self.terminating);
+        (hand, self.account, life, asked, self.failed, self.retired)
     }
 
     pub(super) fn agrees(&self, state: ChildState) -> bool {
         match state {
             ChildState::Starting => self.live.is_some() && !self.asked && !self.ready,
-            ChildState::Running => self.live.is_some() && !self.asked && self.ready,
+            ChildState::Running => self.live.is_some() && !self.asked && self.ready && !self.handing,
+            ChildState::HandingOver => self.live.is_some() && !self.asked && self.ready && self.handing,
             ChildState::Stopping => self.live.is_some() && self.asked,
             ChildState::Stopped => self.live.is_none() && self.retired,
             ChildState::Waiting | ChildState::Backoff { .. } => self.live.is_none() && !self.retired,

@@ -40,6 +40,12 @@ fn branches(world: &World) -> Vec<Branch> {
             all.push(branch(move |world| world.restart(key)));
             all.push(branch(move |world| world.delete(key)));
         }
+        if world.may_hand_over(key) {
+            all.push(branch(move |world| world.hand_over(key)));
+        }
+        if world.with_replacements {
+            all.push(branch(move |world| world.replace(key)));
+        }
         all.push(branch(move |world| world.terminate(key)));
     }
     all
@@ -177,4 +183,49 @@ fn the_first_start() {
         world.begin();
         explore(&world, 6);
     }
+}
+
+fn with_replacements(rules: Rules, kinds: &[ChildRules], depth: u32) {
+    let mut world = World::running(rules, kinds);
+    world.with_replacements = true;
+    explore(&world, depth);
+}
+
+#[test]
+fn replacements_alone() {
+    let kinds = [child(Restart::Permanent), child(Restart::Transient), child(Restart::Temporary)];
+    with_replacements(tight(Strategy::OneForOne), &kinds[..2], 6);
+    let rules = Rules { backoff: constant(MS * 100), ..tight(Strategy::OneForOne) };
+    with_replacements(rules, &[kinds[0], kinds[2]], 6);
+}
+
+#[test]
+fn replacements_in_a_group() {
+    let kinds = [child(Restart::Permanent), child(Restart::Permanent), child(Restart::Temporary)];
+    with_replacements(tight(Strategy::OneForAll), &kinds[..2], 6);
+    with_replacements(tight(Strategy::RestForOne), &[kinds[0], kinds[2]], 6);
+    let rules = Rules { backoff: constant(MS * 100), ..tight(Strategy::RestForOne) };
+    with_replacements(rules, &kinds, 5);
+}
+
+#[test]
+fn replacements_of_significant_and_of_dynamic_children() {
+    let significant = ChildRules { significant: true, ..child(Restart::Transient) };
+    let any = AutoShutdown::AnySignificant;
+    let rules = Rules { auto_shutdown: any, ..tight(Strategy::OneForAll) };
+    with_replacements(rules, &[significant, child(Restart::Permanent)], 6);
+    let mut world = World::running(Rules { max_restarts: 1, ..dynamic(Some(2)) }, &[]);
+    world.with_replacements = true;
+    world.add(child(Restart::Permanent));
+    explore(&world, 6);
+}
+
+#[test]
+fn replacements_at_the_first_start() {
+    let mut world = World::new(tight(Strategy::OneForOne));
+    world.with_replacements = true;
+    world.add_static(child(Restart::Permanent));
+    world.add_static(child(Restart::Transient));
+    world.begin();
+    explore(&world, 6);
 }

@@ -5,7 +5,7 @@ use proptest::strategy::Strategy as Generator;
 
 use super::super::*;
 use super::world::{MS, SECOND, World, child, constant, dynamic, rules};
-use crate::{AutoShutdown, Backoff, OnHang, Restart, Strategy};
+use crate::{AutoShutdown, Backoff, OnHang, Restart, Strategy, SupervisorSettings};
 
 #[derive(Debug, Clone, Copy)]
 enum Happening {
@@ -17,6 +17,11 @@ enum Happening {
     Terminate,
     Restart,
     Delete,
+    Replace,
+    /// It was asked to, or even if not.
+    HandOver(bool),
+    Configure(u32, u64),
+    ConfigureChild(u64),
     Pass(u64),
     Due,
     Settle,
@@ -58,6 +63,10 @@ fn happening() -> impl Generator<Value = Happening> {
         2 => Just(Happening::Terminate),
         2 => Just(Happening::Restart),
         1 => Just(Happening::Delete),
+        4 => Just(Happening::Replace),
+        4 => prop::bool::weighted(0.1).prop_map(Happening::HandOver),
+        1 => (0_u32..9, 1_u64..2000).prop_map(|(restarts, ms)| Happening::Configure(restarts, ms)),
+        1 => (0_u64..400).prop_map(Happening::ConfigureChild),
         4 => (0_u64..700).prop_map(Happening::Pass),
         4 => Just(Happening::Due),
         3 => Just(Happening::Settle),
@@ -117,6 +126,24 @@ fn happen(world: &mut World, key: Key, happening: Happening) {
         Happening::Terminate => _ = world.terminate(key),
         Happening::Restart => _ = world.restart(key),
         Happening::Delete => _ = world.delete(key),
+        Happening::Replace => _ = world.replace(key),
+        Happening::HandOver(unasked) => {
+            if unasked || world.may_hand_over(key) {
+                world.hand_over(key);
+            }
+        }
+        Happening::Configure(restarts, ms) => {
+            let period = Duration::from_millis(ms);
+            let settings = SupervisorSettings::new().intensity(restarts, period).shutdown(period);
+            world.configure(settings.max_children(usize::try_from(restarts).unwrap_or(0)));
+        }
+        Happening::ConfigureChild(ms) => {
+            let time = Duration::from_millis(ms);
+            world.configure_child(
+                key,
+                ChildRules { init: time * 2, grace: Some(time), backoff: None, ..child(Restart::Permanent) },
+            );
+        }
         Happening::Pass(ms) => world.pass(MS * u32::try_from(ms).unwrap_or(0)),
         Happening::Due => _ = world.pass_to_deadline(),
         Happening::Settle => _ = world.settle(),

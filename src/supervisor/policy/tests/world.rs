@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::*;
 use super::books::{Book, Books};
-use crate::{Backoff, OnHang, Restart, Strategy};
+use crate::{Backoff, OnHang, Restart, Strategy, SupervisorSettings};
 
 pub(super) const MS: Duration = Duration::from_millis(1);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) now: Instant,
     /// What the last step ordered.
     pub(super) actions: Vec<Action>,
+    /// Whether the walk through all sequences replaces children.
+    pub(super) with_replacements: bool,
     books: Books,
     strategy: Strategy,
     tickets: Ticket,
@@ -55,6 +57,7 @@ impl World {
             policy: Policy::new(rules.clone()),
             now: clock(),
             actions: Vec::new(),
+            with_replacements: false,
             strategy: rules.strategy,
             books: Books::new(rules),
             tickets: 0,
@@ -104,6 +107,18 @@ impl World {
         self.ask(|ticket| Event::Delete { key, ticket })
     }
 
+    pub(super) fn replace(&mut self, key: Key) -> Ticket {
+        self.ask(|ticket| Event::Replace { key, ticket })
+    }
+
+    pub(super) fn configure(&mut self, settings: SupervisorSettings) {
+        self.step(Event::Configure { settings });
+    }
+
+    pub(super) fn configure_child(&mut self, key: Key, rules: ChildRules) {
+        self.step(Event::ConfigureChild { key, rules });
+    }
+
     pub(super) fn stop(&mut self, deadline: Option<Instant>) -> Ticket {
         self.ask(|ticket| Event::Stop { deadline, ticket: Some(ticket) })
     }
@@ -118,6 +133,11 @@ impl World {
     pub(super) fn exit(&mut self, key: Key, exit: ExitKind) {
         let epoch = self.epoch(key);
         self.step(Event::Exited { key, epoch, exit });
+    }
+
+    /// The current incarnation has handed its state over.
+    pub(super) fn hand_over(&mut self, key: Key) {
+        self.exit(key, ExitKind::HandedOver);
     }
 
     pub(super) fn crash(&mut self, key: Key) {
@@ -159,6 +179,11 @@ impl World {
 
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.books.outcome
+    }
+
+    /// Whether this child may hand its state over yet: it was asked, and may not know of more.
+    pub(super) fn may_hand_over(&self, key: Key) -> bool {
+        self.books.children.get(&key).is_some_and(|book| book.handing || book.called_off)
     }
 
     pub(super) fn did(&self, action: Action) -> bool {
@@ -219,12 +244,11 @@ impl World {
     pub(super) fn settle(&mut self) -> Vec<Key> {
         let mut order = Vec::new();
         for _ in 0..10_000 {
-            let next = self
-                .policy
-                .children()
-                .find(|(_, state)| matches!(state, ChildState::Starting | ChildState::Stopping));
+            let next =
+                self.policy.children().find(|(_, state)| state.is_live() && *state != ChildState::Running);
             match next {
                 Some((key, ChildState::Starting)) => self.ready(key),
+                Some((key, ChildState::HandingOver)) => self.hand_over(key),
                 Some((key, _)) => self.exit(key, ExitKind::Shutdown),
                 None if self.pass_to_deadline() => continue,
                 None => return self.settled(order),
