@@ -56,8 +56,8 @@ pub use supervisor::backoff::Backoff;
 pub use supervisor::child::ChildKind;
 pub use supervisor::dynamic::DynamicSupervisor;
 pub use supervisor::errors::{
-    DeleteChildError, ReconfigureChildError, ReconfigureError, ReplaceChildError, RestartChildError,
-    StartChildError, StartError, TerminateChildError,
+    DeleteChildError, ReconfigureChildError, ReconfigureError, RecycleChildError, ReplaceChildError,
+    RestartChildError, StartChildError, StartError, TerminateChildError,
 };
 pub use supervisor::hang::{Hung, OnHang};
 pub use supervisor::inspect::{InspectError, NodeInfo, SupervisorInfo};

@@ -220,7 +220,84 @@ macro_rules! unanswered {
     )* };
 }
 
-unanswered!(StartChildError, TerminateChildError, RestartChildError, DeleteChildError);
+unanswered!(
+    StartChildError,
+    TerminateChildError,
+    RestartChildError,
+    DeleteChildError,
+    ReplaceChildError,
+    RecycleChildError,
+    ReconfigureChildError
+);
+
+impl ReconfigureError {
+    pub(super) fn unanswered(supervisor: Arc<str>) -> Self {
+        if scope::is_fenced() { Self::Fenced { supervisor } } else { Self::ShuttingDown { supervisor } }
+    }
+}
+
+/// Why a child was not recycled.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecycleChildError {
+    /// There is no child of that name.
+    #[error("there is no child `{name}`")]
+    NotFound {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// It is not running, or is about to be stopped with its group.
+    #[error("child `{name}` is {state}, expected it running")]
+    NotRunning {
+        /// The child.
+        name: Arc<str>,
+        /// What it is doing.
+        state: Lifecycle,
+    },
+    /// A temporary child has one life.
+    #[error("child `{name}` is temporary: nothing follows its incarnation")]
+    Temporary {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// A child cannot wait for its own end; it returns [`Next::Stop`](crate::Next::Stop).
+    #[error("child `{name}` cannot wait for its own end")]
+    RecyclingSelf {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// If it hung and had to be abandoned, the tree would have as many abandoned threads as it
+    /// [may](crate::Supervisor::max_abandoned), and no successor could be started. The child goes on.
+    #[error("child `{name}` was not recycled: there may be {most} abandoned threads, and nearly are")]
+    TooManyAbandoned {
+        /// The child.
+        name: Arc<str>,
+        /// How many there may be.
+        most: usize,
+    },
+    /// The next incarnation did not start; the child stays stopped. This is not charged to the
+    /// supervisor's intensity.
+    #[error("child `{name}` {source}")]
+    FailedToStart {
+        /// The child.
+        name: Arc<str>,
+        /// How its start ended.
+        source: Exit,
+    },
+    /// The supervisor is stopping or gone, or the child was terminated meanwhile.
+    #[error("child `{name}` was not recycled: its supervisor is stopping or gone, or it was terminated")]
+    ShuttingDown {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("child `{name}` was not recycled: the incarnation that asks was abandoned")]
+    Fenced {
+        /// The child.
+        name: Arc<str>,
+    },
+}
+
 /// Why a child was not replaced. It has its old description, save after `FailedToStart`, and after
 /// `ShuttingDown` where it was stopped while it was asked for its state.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -279,6 +356,12 @@ pub enum ReplaceChildError {
         /// The child.
         name: Arc<str>,
     },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("child `{name}` was not replaced: the incarnation that asks was abandoned")]
+    Fenced {
+        /// The child.
+        name: Arc<str>,
+    },
 }
 
 /// Why a supervisor was not reconfigured. Nothing was changed.
@@ -296,6 +379,12 @@ pub enum ReconfigureError {
     /// The supervisor is stopping or gone.
     #[error("supervisor `{supervisor}` was not reconfigured: it is stopping or gone")]
     ShuttingDown {
+        /// The supervisor.
+        supervisor: Arc<str>,
+    },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("supervisor `{supervisor}` was not reconfigured: the incarnation that asks was abandoned")]
+    Fenced {
         /// The supervisor.
         supervisor: Arc<str>,
     },
@@ -333,6 +422,12 @@ pub enum ReconfigureChildError {
     /// The supervisor is stopping or gone.
     #[error("child `{name}` was not reconfigured: its supervisor is stopping or gone")]
     ShuttingDown {
+        /// The child.
+        name: Arc<str>,
+    },
+    /// Whoever asks was [abandoned](crate::OnHang): what it does now reaches nobody.
+    #[error("child `{name}` was not reconfigured: the incarnation that asks was abandoned")]
+    Fenced {
         /// The child.
         name: Arc<str>,
     },

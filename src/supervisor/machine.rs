@@ -9,6 +9,7 @@ mod asks;
 mod configure;
 mod end;
 mod hang;
+mod recycle;
 mod replace;
 mod reports;
 mod stuck;
@@ -19,7 +20,8 @@ use std::time::{Duration, Instant};
 
 use super::child::{Child, ChildKind, Launch, Site, Upward, send_urgent};
 use super::errors::{
-    DeleteChildError, ReplaceChildError, RestartChildError, StartChildError, TerminateChildError,
+    DeleteChildError, RecycleChildError, ReplaceChildError, RestartChildError, StartChildError,
+    TerminateChildError,
 };
 use super::plan::{Plan, Request};
 use super::policy::{Action, Answer, ChildState, Epoch, Event, ExitKind, Key, Outcome, Policy, Ticket};
@@ -48,6 +50,7 @@ enum Ask {
     Restart(Key, Reply<Result<(), RestartChildError>>),
     Delete(Key, Reply<Result<(), DeleteChildError>>),
     Replace(replace::Ask),
+    Recycle(recycle::Ask),
 }
 
 /// One child, beside what the policy knows of it.
@@ -58,6 +61,8 @@ struct Kid {
     thread: Option<JoinHandle<()>>,
     last_exit: Option<Exit>,
     restarts: u64,
+    /// It was asked to stop so that another incarnation takes its place.
+    recycled: bool,
 }
 
 /// An incarnation that was given up and may come back.
@@ -245,6 +250,7 @@ impl Supervision {
             Request::Replace(name, asker, replacement, reply) => {
                 self.replace_child(now, name, &asker, replacement, reply);
             }
+            Request::Recycle(name, asker, reply) => self.recycle_child(now, name, &asker, reply),
             Request::Configure(settings, reply) => reply.send(self.configure(now, &settings)),
             Request::ConfigureChild(name, settings, reply) => {
                 reply.send(self.configure_child(now, name, &settings));
@@ -267,7 +273,7 @@ impl Supervision {
         kid.live = false;
         let old = kid.last_exit.replace(ending.exit.clone());
         let incarnation = kid.child.incarnation();
-        let exit = ExitKind::of(&ending.exit);
+        let exit = kid.exit_kind(&ending.exit);
         self.decide(now, Event::Exited { key, epoch, exit });
         // Only now: what is said of the old one must not delay the new one.
         self.report_crash(&incarnation, ending);
@@ -328,7 +334,7 @@ impl Supervision {
                 watched,
             },
         };
-        kid.epoch = epoch;
+        (kid.epoch, kid.recycled) = (epoch, false);
         let job = kid.child.launch(&self.site, &self.path, launch);
         let spawned =
             job.and_then(|job| self.site.host.spawn(job).map_err(|error| Exit::NotSpawned(Arc::new(error))));
@@ -428,7 +434,8 @@ impl Supervision {
     fn adopt(&mut self, child: Arc<dyn Child>) -> Key {
         self.keys += 1;
         self.names.insert(child.name(), self.keys);
-        let kid = Kid { child, epoch: 0, live: false, thread: None, last_exit: None, restarts: 0 };
+        let kid =
+            Kid { child, epoch: 0, live: false, thread: None, last_exit: None, restarts: 0, recycled: false };
         self.kids.insert(self.keys, Box::new(kid));
         self.keys
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::errors::{
-    DeleteChildError, ReconfigureChildError, ReconfigureError, ReplaceChildError, RestartChildError,
-    StartChildError, TerminateChildError,
+    DeleteChildError, ReconfigureChildError, ReconfigureError, RecycleChildError, ReplaceChildError,
+    RestartChildError, StartChildError, TerminateChildError,
 };
 use super::inspect::{InspectError, NodeInfo};
 use super::reference::{ChildCounts, ChildInfo, SupervisorRef};
@@ -88,6 +88,15 @@ impl SupervisorHandle {
     /// As there.
     pub fn delete_child(&self, name: &str) -> Result<(), DeleteChildError> {
         self.reference().delete_child(name)
+    }
+
+    /// As [`SupervisorRef::recycle_child`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recycle_child(&self, name: &str) -> Result<(), RecycleChildError> {
+        self.reference().recycle_child(name)
     }
 
     /// As [`SupervisorRef::replace_child`].

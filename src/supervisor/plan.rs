@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::child::Child;
 use super::errors::{
-    DeleteChildError, ReconfigureChildError, ReconfigureError, ReplaceChildError, RestartChildError,
-    StartChildError, TerminateChildError,
+    DeleteChildError, ReconfigureChildError, ReconfigureError, RecycleChildError, ReplaceChildError,
+    RestartChildError, StartChildError, TerminateChildError,
 };
 use super::inspect::Answer;
 use super::policy::{ChildRules, ExitKind, Rules};
@@ -43,6 +43,7 @@ pub(crate) enum Request {
     Restart(Arc<str>, Reply<Result<(), RestartChildError>>),
     Delete(Arc<str>, Reply<Result<(), DeleteChildError>>),
     /// With the incarnation that asks, if one does.
+    Recycle(Arc<str>, Option<Arc<Incarnation>>, Reply<Result<(), RecycleChildError>>),
     Replace(Arc<str>, Option<Arc<Incarnation>>, Replacement, Reply<Result<(), ReplaceChildError>>),
     Configure(SupervisorSettings, Reply<Result<(), ReconfigureError>>),
     ConfigureChild(Arc<str>, ChildSettings, Reply<Result<(), ReconfigureChildError>>),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::child::{Child, ChildKind, SupervisorChild};
 use super::errors::{
-    DeleteChildError, ReconfigureChildError, ReconfigureError, ReplaceChildError, RestartChildError,
-    StartChildError, TerminateChildError,
+    DeleteChildError, ReconfigureChildError, ReconfigureError, RecycleChildError, ReplaceChildError,
+    RestartChildError, StartChildError, TerminateChildError,
 };
 use super::plan::Request;
 use super::replacement::Replacement;
@@ -162,6 +162,45 @@ impl SupervisorRef {
         answer.unwrap_or_else(|| Err(DeleteChildError::unanswered(name.into())))
     }
 
+    /// Stops the present incarnation of a child and starts the next: for a service that is
+    /// [stuck](crate::SupervisionEvent::Stuck), or that is better begun afresh. Name, handles, mailbox
+    /// and monitors stay, and the queue goes on. It is no restart: nothing is charged, nothing waits,
+    /// no sibling is touched. An incarnation that does not end within its
+    /// [`shutdown`](ChildSpec::shutdown) grace is hung, and what is then done its
+    /// [`on_hang`](ChildSpec::on_hang) says.
+    ///
+    /// [`Handle::stop`] only asks, and never gives a thread up.
+    ///
+    /// # Errors
+    ///
+    /// See [`RecycleChildError`].
+    ///
+    /// # Blocking
+    ///
+    /// Until the old incarnation has ended or was abandoned, and the new one is ready or has failed:
+    /// at most the child's [`shutdown`](ChildSpec::shutdown) grace and its
+    /// [`init_timeout`](ChildSpec::init_timeout).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use underpin::{Context, Next, Service, Supervisor, child};
+    /// # struct Echo;
+    /// # impl Service for Echo {
+    /// #     type Msg = ();
+    /// #     type Error = std::convert::Infallible;
+    /// #     fn handle(&mut self, _: (), _: &mut Context<Self>) -> Result<Next, Self::Error> { Ok(Next::Continue) }
+    /// # }
+    /// let app = Supervisor::new("app").child(child("echo", || Echo)).start()?;
+    /// app.recycle_child("echo")?;
+    /// assert_eq!(app.which_children()[0].epoch, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recycle_child(&self, name: &str) -> Result<(), RecycleChildError> {
+        let answer = self.ask(|reply| Request::Recycle(name.into(), scope::me(), reply));
+        answer.unwrap_or_else(|| Err(RecycleChildError::unanswered(name.into())))
+    }
+
     /// Gives a child another factory, and, if it runs, has that one take over its state. The service
     /// may be of another type, with the same messages; name, handles, mailbox and those who monitor
     /// the child stay. This is how code is changed while the rest runs.
@@ -249,7 +288,7 @@ impl SupervisorRef {
     {
         let replacement = Replacement::new(factory);
         let answer = self.ask(|reply| Request::Replace(name.into(), scope::me(), replacement, reply));
-        answer.unwrap_or_else(|| Err(ReplaceChildError::ShuttingDown { name: name.into() }))
+        answer.unwrap_or_else(|| Err(ReplaceChildError::unanswered(name.into())))
     }
 
     /// Sets limits and delays of the supervisor anew, at once and over its restarts. See
@@ -261,7 +300,7 @@ impl SupervisorRef {
     /// changed.
     pub fn reconfigure(&self, settings: SupervisorSettings) -> Result<(), ReconfigureError> {
         let answer = self.ask(|reply| Request::Configure(settings, reply));
-        answer.unwrap_or_else(|| Err(ReconfigureError::ShuttingDown { supervisor: self.name().into() }))
+        answer.unwrap_or_else(|| Err(ReconfigureError::unanswered(self.name().into())))
     }
 
     /// Sets the mailbox, limits and delays of a child anew, at once and over its restarts. See
@@ -278,7 +317,7 @@ impl SupervisorRef {
         settings: ChildSettings,
     ) -> Result<(), ReconfigureChildError> {
         let answer = self.ask(|reply| Request::ConfigureChild(name.into(), settings, reply));
-        answer.unwrap_or_else(|| Err(ReconfigureChildError::ShuttingDown { name: name.into() }))
+        answer.unwrap_or_else(|| Err(ReconfigureChildError::unanswered(name.into())))
     }
 
     /// The children, in the order of their start. Empty when the supervisor is gone.

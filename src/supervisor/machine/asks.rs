@@ -48,6 +48,7 @@ impl Supervision {
             }),
             Some(Ask::Delete(key, reply)) => reply.send(self.delete_outcome(key, answer)),
             Some(Ask::Replace(ask)) => self.replaced(ask, answer),
+            Some(Ask::Recycle(ask)) => self.recycled(ask, answer),
         }
     }
 

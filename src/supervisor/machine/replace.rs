@@ -81,15 +81,19 @@ impl Supervision {
     // ---- what the policy says --------------------------------------------------------------
 
     pub(super) fn replace(&mut self, key: Key, ticket: Ticket) {
-        let Some(super::Ask::Replace(ask)) = self.asks.get_mut(&ticket) else { return };
+        let Some(super::Ask::Replace(ask)) = self.asks.get_mut(&ticket) else {
+            return self.recycle(key);
+        };
         let (Some(kid), Some(replacement)) = (self.kids.get(&key), ask.replacement.take()) else { return };
         let old = kid.child.replace(replacement);
         self.discard(old);
     }
 
     pub(super) fn hand_over(&self, key: Key) {
-        if let Some(kid) = self.kids.get(&key) {
-            kid.child.hand_over();
+        match self.kids.get(&key) {
+            Some(kid) if kid.recycled => kid.child.stop(false, None),
+            Some(kid) => kid.child.hand_over(),
+            None => {}
         }
     }
 
@@ -112,7 +116,7 @@ impl Supervision {
 }
 
 /// What the state of a child is called where its users look.
-fn lifecycle(state: ChildState) -> Lifecycle {
+pub(super) fn lifecycle(state: ChildState) -> Lifecycle {
     match state {
         ChildState::Starting => Lifecycle::Starting,
         ChildState::Running => Lifecycle::Running,
