@@ -11,7 +11,10 @@
 //!   [`SupervisorHandle`] owns the running tree, a [`SupervisorRef`] asks it for things.
 //! - [`SupervisorSettings`] and [`ChildSettings`] are what can be set anew while it runs.
 //! - `Foundation` is the running application: a root supervisor, and the ways to its end.
-//! - [`Registry`] maps names to children, in namespaces. [`Clock`] is where time comes from.
+//! - [`partition`] describes several services of one kind, each in charge of its part of the keys, and
+//!   a router over them, [`Partitioned`].
+//! - [`Registry`] maps names to children, in namespaces, for one tree or the whole process; names have
+//!   tags. [`Clock`] is where time comes from.
 //! - [`SupervisionEvent`] and [`CrashReport`] tell what happens, [`Status`] and [`Lifecycle`] what
 //!   is, [`Drops`] and [`DeadLetterInfo`] what was not handled, [`ShutdownReport`] what was left.
 //! - [`SupervisorRef::inspect`] shows the tree as it stands, as [`NodeInfo`]. [`Handle::sys`] looks into
@@ -31,7 +34,7 @@ mod sync;
 pub use error::{CallError, CastError, ErrorKind, Reaction, SharedError};
 #[cfg(feature = "foundation")]
 pub use foundation::foundation::{Foundation, FoundationBuilder, Stopper};
-pub use registry::{AlreadyRegistered, Registry};
+pub use registry::{AlreadyRegistered, Registry, RegistryEntry, TagError};
 pub use service::context::Context;
 pub use service::dead_letters::{DeadLetter, DeadReason};
 pub use service::deadline::{DEFAULT_TIMEOUT, Deadline};
@@ -43,6 +46,7 @@ pub use service::inspect::{Current, MailboxInfo};
 pub use service::machine::CrashContext;
 pub use service::mailbox::{Keep as Mailbox, Overflow};
 pub use service::monitor::{Down, MonitorRef};
+pub use service::names::LookupError;
 pub use service::pending::{FanOut, Pending, fan_out};
 pub use service::replay::{ReplayHalt, Replayed};
 pub use service::reply::Reply;
@@ -62,6 +66,7 @@ pub use supervisor::errors::{
 pub use supervisor::hang::{Hung, OnHang};
 pub use supervisor::inspect::{InspectError, NodeInfo, SupervisorInfo};
 pub use supervisor::owner::SupervisorHandle;
+pub use supervisor::partition::{PartitionError, Partitioned, available_cores, partition};
 pub use supervisor::reference::{ChildCounts, ChildInfo, SupervisorRef};
 pub use supervisor::report::{Abandoned, CrashReport, ShutdownReport, SupervisionEvent, Unstopped};
 pub use supervisor::settings::{ChildSettings, SupervisorSettings};

@@ -4,16 +4,21 @@
 //! above it can look names up. A name belongs to a child, not to an incarnation: it is there from
 //! before the first start until the child is gone for good, without a gap during restarts.
 
-use std::any::Any;
-use std::collections::HashMap;
+mod shared;
+mod table;
+mod tags;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::sync::{self, Clock, Mutex, Thread, mutant};
+pub(crate) use table::{Entry, Registration};
+pub use tags::TagError;
+pub(crate) use tags::Tags;
 
-/// What a name stands for. Cheap to clone.
-pub(crate) type Entry = Arc<dyn Any + Send + Sync>;
+use crate::sync::Clock;
+use table::Table;
 
 /// The name belongs to another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,10 +30,32 @@ pub struct AlreadyRegistered {
     pub name: Arc<str>,
 }
 
-/// A view of one namespace of names. Clones and [namespaces](Registry::namespace) share one table.
+/// What is known of one registered name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegistryEntry {
+    /// The name.
+    pub name: Arc<str>,
+    /// What its messages are, as the compiler spells that type: for people to read.
+    pub type_name: &'static str,
+    /// Its tags, by key.
+    pub metadata: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// A view of one namespace of names.
 ///
-/// Two namespaces never see each other's names: a test that starts the program's services in a
-/// namespace of its own cannot reach those in use.
+/// A table of names is private to those who were given a view of it ([`new`](Self::new)), or known to
+/// the whole process ([`global`](Self::global), [`named`](Self::named)). Clones and
+/// [namespaces](Self::namespace) share one table. A tree of services registers, looks up, waits
+/// and tags in the one namespace of the one table that its root was given
+/// ([`Supervisor::registry`](crate::Supervisor::registry)); without one it has a table of its own.
+///
+/// Two namespaces see nothing of each other, neither names nor tags nor who waits: a test that
+/// starts the program's services in a namespace of its own cannot reach those in use.
+///
+/// A name can be [found](Self::find), [looked up](Self::lookup) with a reason where it is not,
+/// and [waited for](Self::wait_for). Names have tags, to be told apart and
+/// [selected](Self::find_tagged) by.
 ///
 /// # Example
 ///
@@ -37,6 +64,7 @@ pub struct AlreadyRegistered {
 ///
 /// let registry = Registry::new();
 /// let test = registry.namespace("test");
+/// assert!(test.is_empty());
 /// assert_eq!(test.names(), Vec::<String>::new());
 /// assert_eq!(&*test.name(), "test");
 /// ```
@@ -44,30 +72,7 @@ pub struct AlreadyRegistered {
 pub struct Registry {
     table: Arc<Table>,
     namespace: Arc<str>,
-}
-
-#[derive(Default)]
-struct Table(Mutex<Inside>);
-
-#[derive(Default)]
-struct Inside {
-    generation: u64,
-    names: HashMap<(Arc<str>, Arc<str>), Held>,
-    waiting: Vec<Thread>,
-}
-
-struct Held {
-    generation: u64,
-    entry: Entry,
-}
-
-/// The right to take one name out again. It fits the registration it was given for and no later
-/// one of the same name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Registration {
-    namespace: Arc<str>,
-    name: Arc<str>,
-    generation: u64,
+    clock: Clock,
 }
 
 impl Default for Registry {
@@ -85,14 +90,67 @@ impl fmt::Debug for Registry {
 impl Registry {
     /// A table of its own, seen through the namespace `default`.
     pub fn new() -> Self {
-        Self { table: Arc::default(), namespace: "default".into() }
+        Self::of(Arc::default())
     }
 
-    /// The same table, seen through another namespace.
+    /// The table of the process, seen through the namespace `default`. It is the one
+    /// [named](Self::named) `global`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use underpin::{Context, Next, Service};
+    /// use underpin::{Registry, Supervisor, child};
+    /// # struct Store;
+    /// # impl Service for Store {
+    /// #     type Msg = u64;
+    /// #     type Error = Infallible;
+    /// #     fn handle(&mut self, _: u64, _: &mut Context<Self>) -> Result<Next, Infallible> { Ok(Next::Continue) }
+    /// # }
+    ///
+    /// let app = Supervisor::new("app").registry(Registry::global());
+    /// let app = app.child(child("store", || Store).registered()).start()?;
+    /// // Anywhere in the program:
+    /// let store = Registry::global().lookup::<u64>("store")?;
+    /// store.cast(1)?;
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn global() -> Self {
+        Self::named("global")
+    }
+
+    /// The table of that name, the same one in the whole process, seen through the namespace
+    /// `default`.
+    ///
+    /// It is made when it is first asked for, and lives as long as somebody has a view of it. A
+    /// running tree has one, so no name is lost to that, and a table that nobody uses costs nothing.
+    pub fn named(name: &str) -> Self {
+        Self::of(shared::table(name))
+    }
+
+    fn of(table: Arc<Table>) -> Self {
+        Self { table, namespace: "default".into(), clock: Clock::SYSTEM }
+    }
+
+    /// The same table, seen through another namespace. There is no need to make one, nor to
+    /// delete it: it costs nothing while there is nothing in it.
     #[must_use]
     pub fn namespace(&self, name: impl Into<Arc<str>>) -> Self {
-        Self { table: Arc::clone(&self.table), namespace: name.into() }
+        Self { namespace: name.into(), ..self.clone() }
     }
+
+    /// The same view, for those who live by this clock.
+    pub(crate) fn timed_by(self, clock: &Clock) -> Self {
+        Self { clock: clock.clone(), ..self }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    // ---- looking -------------------------------------------------------------------------
 
     /// The name of the namespace.
     pub fn name(&self) -> Arc<str> {
@@ -101,70 +159,101 @@ impl Registry {
 
     /// The names in this namespace, sorted.
     pub fn names(&self) -> Vec<String> {
-        let inside = self.table.0.lock();
-        let here = inside.names.keys().filter(|(namespace, _)| *namespace == self.namespace);
-        let mut names: Vec<_> = here.map(|(_, name)| name.to_string()).collect();
-        names.sort_unstable();
-        names
+        self.table.look_at_all(&self.namespace, |(name, _)| Some(name.to_string()))
     }
 
-    pub(crate) fn register(&self, name: Arc<str>, entry: Entry) -> Result<Registration, AlreadyRegistered> {
-        let key = (Arc::clone(&self.namespace), Arc::clone(&name));
-        let mut inside = self.table.0.lock();
-        if inside.names.contains_key(&key) {
-            let namespace = Arc::clone(&self.namespace);
-            return Err(AlreadyRegistered { namespace, name });
+    /// Whether no name is in this namespace: what a test asserts of its own when its tree is gone.
+    pub fn is_empty(&self) -> bool {
+        self.table.look_at_all(&self.namespace, |_| Some(())).is_empty()
+    }
+
+    /// The namespaces of this table that hold a name, sorted.
+    pub fn namespaces(&self) -> Vec<Arc<str>> {
+        self.table.namespaces()
+    }
+
+    /// What is known of each name in this namespace, at one moment, sorted by name.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use underpin::{Context, Next, Service};
+    /// use underpin::{Supervisor, child};
+    /// # struct Store;
+    /// # impl Service for Store {
+    /// #     type Msg = u64;
+    /// #     type Error = Infallible;
+    /// #     fn handle(&mut self, _: u64, _: &mut Context<Self>) -> Result<Next, Infallible> { Ok(Next::Continue) }
+    /// # }
+    ///
+    /// let store = child("store", || Store).registered().tag("role", "primary");
+    /// let app = Supervisor::new("app").child(store).start()?;
+    /// let entries = app.registry().entries();
+    /// assert_eq!((&*entries[0].name, &*entries[0].metadata["role"]), ("store", "primary"));
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn entries(&self) -> Vec<RegistryEntry> {
+        self.table.look_at_all(&self.namespace, |(name, held)| {
+            let (name, type_name) = (Arc::clone(name), held.entry.type_name());
+            Some(RegistryEntry { name, type_name, metadata: held.tags.to_map() })
+        })
+    }
+
+    /// The tags of a name, by key; `None` if it is not registered.
+    pub fn metadata(&self, name: &str) -> Option<BTreeMap<Arc<str>, Arc<str>>> {
+        self.table.look(&self.namespace, name, |held| held.tags.to_map())
+    }
+
+    pub(crate) fn whereis(&self, name: &str) -> Option<Entry> {
+        self.table.look(&self.namespace, name, |held| held.entry.clone())
+    }
+
+    /// What has this very tag, sorted by name.
+    pub(crate) fn tagged(&self, key: &str, value: &str) -> Vec<Entry> {
+        self.table
+            .look_at_all(&self.namespace, |(_, held)| held.tags.has(key, value).then(|| held.entry.clone()))
+    }
+
+    /// Waits until the name is there. `None` when the deadline came first.
+    pub(crate) fn await_entry(&self, name: &str, deadline: Option<Instant>) -> Option<Entry> {
+        loop {
+            if let Some(entry) = self.table.look_or_join(&self.namespace, name) {
+                return Some(entry);
+            }
+            if deadline.is_some_and(|at| self.clock.now() >= at) {
+                self.table.leave(&self.namespace, name);
+                return None;
+            }
+            self.clock.park(deadline);
         }
-        inside.generation += 1;
-        let generation = inside.generation;
-        inside.names.insert(key, Held { generation, entry });
-        let waiting = std::mem::take(&mut inside.waiting);
-        drop(inside);
-        waiting.iter().for_each(Thread::unpark);
-        Ok(Registration { namespace: Arc::clone(&self.namespace), name, generation })
+    }
+
+    // ---- changing ------------------------------------------------------------------------
+
+    pub(crate) fn register(
+        &self,
+        name: Arc<str>,
+        entry: Entry,
+        tags: Tags,
+    ) -> Result<Registration, AlreadyRegistered> {
+        let registration = self.table.register(&self.namespace, Arc::clone(&name), entry, tags);
+        registration.ok_or_else(|| AlreadyRegistered { namespace: self.name(), name })
     }
 
     /// Takes the name out, if the registration still holds it.
     pub(crate) fn unregister(&self, registration: &Registration) {
-        let key = (Arc::clone(&registration.namespace), Arc::clone(&registration.name));
-        let mut inside = self.table.0.lock();
-        let held = inside.names.get(&key).map(|held| held.generation);
-        if held == Some(registration.generation) || (held.is_some() && mutant!(AnyGeneration)) {
-            let gone = inside.names.remove(&key);
-            drop(inside);
-            drop(gone); // after the lock: the last handle may hold messages of the user's
-        }
+        self.table.unregister(registration);
     }
 
-    pub(crate) fn whereis(&self, name: &str) -> Option<Entry> {
-        let key = (Arc::clone(&self.namespace), Arc::from(name));
-        let inside = self.table.0.lock();
-        inside.names.get(&key).map(|held| Arc::clone(&held.entry))
-    }
-
-    /// Waits until the name is there. `None` when the deadline came first.
-    pub(crate) fn wait_for(&self, name: &str, clock: &Clock, deadline: Option<Instant>) -> Option<Entry> {
-        loop {
-            if let Some(entry) = self.whereis(name) {
-                return Some(entry);
-            }
-            if deadline.is_some_and(|at| clock.now() >= at) {
-                self.wait_no_more();
-                return None;
-            }
-            self.table.0.lock().waiting.push(sync::current_thread());
-            // Registered as waiting first, looked once more second: no registration is missed.
-            if let Some(entry) = self.whereis(name).filter(|_| !mutant!(WaitBlindly)) {
-                return Some(entry);
-            }
-            clock.park(deadline);
-        }
-    }
-
-    /// Whoever asks again and again must not pile up.
-    fn wait_no_more(&self) {
-        let me = sync::current_thread().id();
-        self.table.0.lock().waiting.retain(|thread| thread.id() != me);
+    /// Changes the tags of a name, if the registration still holds it. `change` is not the user's.
+    pub(crate) fn change_tags<R>(
+        &self,
+        registration: &Registration,
+        change: impl FnOnce(&mut Tags) -> R,
+    ) -> Option<R> {
+        self.table.change_tags(registration, change)
     }
 }
 
@@ -173,8 +262,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn entry(value: i32) -> Entry {
-        Arc::new(value)
+    fn register(registry: &Registry, value: i32) -> Result<Registration, AlreadyRegistered> {
+        registry.register("a".into(), Entry::new(value, "i32"), Tags::default())
     }
 
     fn value(entry: Option<Entry>) -> Option<i32> {
@@ -184,8 +273,8 @@ mod tests {
     #[test]
     fn a_duplicate_is_refused_and_the_first_stays() {
         let registry = Registry::new();
-        registry.register("a".into(), entry(1)).expect("free");
-        let error = registry.register("a".into(), entry(2)).expect_err("taken");
+        register(&registry, 1).expect("free");
+        let error = register(&registry, 2).expect_err("taken");
         assert_eq!(error.to_string(), "the name `a` is already registered in the namespace `default`");
         assert_eq!(value(registry.whereis("a")), Some(1));
     }
@@ -194,35 +283,36 @@ mod tests {
     fn namespaces_are_isolated() {
         let registry = Registry::new();
         let test = registry.namespace("test");
-        registry.register("a".into(), entry(1)).expect("free");
+        register(&registry, 1).expect("free");
         assert_eq!(value(test.whereis("a")), None);
-        let mine = test.register("a".into(), entry(2)).expect("free here");
+        let mine = register(&test, 2).expect("free here");
+        assert_eq!(registry.namespaces(), ["default".into(), "test".into()]);
         test.unregister(&mine);
         assert_eq!(value(registry.whereis("a")), Some(1));
         assert_eq!(registry.names(), ["a"]);
+        assert!(test.is_empty() && !registry.is_empty());
     }
 
     #[test]
     fn a_stale_registration_does_not_remove_a_later_one() {
         let registry = Registry::new();
-        let first = registry.register("a".into(), entry(1)).expect("free");
+        let first = register(&registry, 1).expect("free");
         registry.unregister(&first);
-        registry.register("a".into(), entry(2)).expect("free again");
+        register(&registry, 2).expect("free again");
         registry.unregister(&first);
         assert_eq!(value(registry.whereis("a")), Some(2));
     }
 
     #[test]
-    fn wait_for_returns_when_the_name_comes_or_the_deadline() {
+    fn a_wait_returns_when_the_name_comes_or_the_deadline() {
         let registry = Registry::new();
-        let clock = Clock::system();
-        let soon = clock.now() + Duration::from_millis(1);
-        assert!(registry.wait_for("a", &clock, Some(soon)).is_none());
+        let soon = registry.clock().now() + Duration::from_millis(1);
+        assert!(registry.await_entry("a", Some(soon)).is_none());
         let waiter = std::thread::spawn({
             let registry = registry.clone();
-            move || value(registry.wait_for("a", &Clock::system(), None))
+            move || value(registry.await_entry("a", None))
         });
-        registry.register("a".into(), entry(7)).expect("free");
+        register(&registry, 7).expect("free");
         assert_eq!(waiter.join().expect("no panic"), Some(7));
     }
 }

@@ -274,7 +274,7 @@ fn waiting_in_vain_again_and_again_costs_no_memory() {
             assert!(handle.wait_down(Duration::ZERO).is_none());
             assert!(handle.stop_timeout(Duration::ZERO).is_err());
             let now = underpin::Deadline::at(Clock::system().now());
-            assert!(registry.wait_find::<Msg>("nobody", now).is_none());
+            assert!(registry.wait_for::<Msg>("nobody", now).is_err());
             assert!(registry.find::<Msg>("nobody").is_none());
         }
     };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::claim::Claim;
 use super::core::{Core, Urgent};
 use super::deadline::Deadline;
 use super::fence::Fence;
@@ -37,6 +38,7 @@ pub(crate) struct Env {
 /// Timers and monitors belong to the incarnation that set them, and end with it.
 pub struct Context<S: Service> {
     pub(super) core: Arc<Core<S::Msg>>,
+    pub(super) claim: Claim,
     pub(super) incarnation: Arc<Incarnation>,
     pub(super) env: Env,
     pub(super) timers: Timers<S::Msg>,
@@ -58,9 +60,15 @@ pub(super) struct Idle {
 }
 
 impl<S: Service> Context<S> {
-    pub(super) fn new(core: Arc<Core<S::Msg>>, incarnation: Arc<Incarnation>, env: Env) -> Self {
+    pub(super) fn new(
+        core: Arc<Core<S::Msg>>,
+        claim: Claim,
+        incarnation: Arc<Incarnation>,
+        env: Env,
+    ) -> Self {
         Self {
             core,
+            claim,
             incarnation,
             env,
             timers: Timers::new(),
@@ -193,7 +201,8 @@ impl<S: Service> Context<S> {
         self.env.registry.find(name)
     }
 
-    /// The names that this service can look up.
+    /// The names that this service can look up: those of the namespace that its tree is in. Waits for
+    /// a name go by the clock of the tree.
     pub fn registry(&self) -> &Registry {
         &self.env.registry
     }

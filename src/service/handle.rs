@@ -16,7 +16,6 @@ use super::scope;
 use super::system::System;
 use super::wait::Gate;
 use crate::error::{CallError, CastError};
-use crate::registry::Registry;
 use crate::sync::Mutex;
 
 /// A child, as seen by those who send it messages.
@@ -372,22 +371,5 @@ impl<M> Clone for Handle<M> {
 impl<M> fmt::Debug for Handle<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Handle").field(&self.core.node.name).finish()
-    }
-}
-
-impl Registry {
-    /// The child that is registered under `name`, if its messages are of type `M`.
-    pub fn find<M: Send + 'static>(&self, name: &str) -> Option<Handle<M>> {
-        self.whereis(name)?.downcast_ref().cloned()
-    }
-
-    /// Waits until a child whose messages are of type `M` is registered under `name`; `None` when
-    /// the deadline came first, or when the name stands for something else.
-    ///
-    /// # Blocking
-    ///
-    /// On the registration, until the deadline.
-    pub fn wait_find<M: Send + 'static>(&self, name: &str, deadline: Deadline) -> Option<Handle<M>> {
-        self.wait_for(name, &crate::sync::Clock::system(), deadline.instant())?.downcast_ref().cloned()
     }
 }

@@ -1,6 +1,7 @@
 //! The kit: one service is one OS thread and one bounded mailbox.
 
 pub(crate) mod activity;
+pub(crate) mod claim;
 pub(crate) mod context;
 pub(crate) mod core;
 pub(crate) mod dead_letters;
@@ -18,6 +19,7 @@ pub(crate) mod mailbox;
 #[cfg(all(test, underpin_loom))]
 mod models;
 pub(crate) mod monitor;
+pub(crate) mod names;
 #[doc = include_str!("PROTOCOL.md")]
 mod protocol {}
 pub(crate) mod pending;

@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::claim::Claim;
 use super::context::Context;
 use super::core::Core;
 use super::dead_letters::DeadReason;
@@ -32,7 +33,7 @@ use super::scope;
 use super::service::{Init, Next, Service};
 use super::wait::{Spinner, Wait};
 use crate::error::{ErrorKind, Reaction, Reactions, SharedError, panic_text};
-use crate::registry::{Registration, Registry};
+use crate::registry::Registry;
 use crate::sync::{Clock, Mutex, mutant};
 
 /// What the worker knows of its child's contract.
@@ -50,7 +51,7 @@ pub(crate) struct Cell<M> {
     pub(crate) core: Arc<Core<M>>,
     pub(crate) terms: Terms,
     pub(crate) recipe: Mutex<Arc<dyn Recipe<M>>>,
-    pub(crate) registration: Mutex<Option<Registration>>,
+    pub(crate) claim: Claim,
 }
 
 impl<M: Send + 'static> Cell<M> {
@@ -58,16 +59,9 @@ impl<M: Send + 'static> Cell<M> {
         Arc::clone(&self.recipe.lock())
     }
 
-    /// Frees the name, if it had one and if `epoch` is still the newest life: a launch takes the
-    /// name and the next epoch under the same lock.
+    /// Frees the name, if it had one and if `epoch` is still the newest life.
     pub(crate) fn unregister(&self, registry: &Registry, epoch: u64) {
-        let mut held = self.registration.lock();
-        if self.core.incarnation().epoch != epoch {
-            return;
-        }
-        if let Some(registration) = held.take() {
-            registry.unregister(&registration);
-        }
+        self.claim.free(&self.core, registry, epoch);
     }
 }
 
@@ -133,7 +127,8 @@ impl<S: Service> Worker<S> {
     pub(crate) fn new(life: Life<S::Msg>, maker: Arc<Maker<S>>) -> Self {
         let Life { cell, env, overseer, born, incarnation, before } = life;
         let handled = incarnation.trace.handled.get();
-        let cx = Context::new(Arc::clone(&cell.core), Arc::clone(&incarnation), env);
+        let (core, claim) = (Arc::clone(&cell.core), cell.claim.clone());
+        let cx = Context::new(core, claim, Arc::clone(&incarnation), env);
         Self {
             spinner: Spinner::new(cell.terms.wait),
             pulse: Pulse::new(Arc::clone(&incarnation), before.watched),

@@ -17,7 +17,6 @@ use crate::service::core::{Core, Urgent};
 use crate::service::dead_letters::DeadReason;
 use crate::service::exchange::Exchange;
 use crate::service::exit::Exit;
-use crate::service::handle::Handle;
 use crate::service::incarnation::{Incarnation, told};
 use crate::service::inspect::Sight;
 use crate::service::machine::{Machine, Overseer};
@@ -125,7 +124,6 @@ pub(crate) struct ServiceChild<M: Send + 'static> {
     /// Where its state goes when it is replaced: the last time that it was.
     pub(super) exchange: Mutex<Option<Arc<dyn Exchange>>>,
     pub(super) stack: Option<usize>,
-    pub(super) registered: bool,
     pub(super) stuck_after: Option<Duration>,
     pub(super) fault: Option<String>,
 }
@@ -133,13 +131,8 @@ pub(crate) struct ServiceChild<M: Send + 'static> {
 impl<M: Send + 'static> ServiceChild<M> {
     /// Takes the name, unless the child has it from an earlier life, and begins the next life.
     fn register(&self, site: &Site) -> Result<Arc<Incarnation>, Exit> {
-        let mut registration = self.cell.registration.lock();
-        if self.registered && registration.is_none() {
-            let handle = Arc::new(Handle::new(Arc::clone(&self.cell.core)));
-            let taken = site.registry.register(self.cell.core.name(), handle);
-            *registration = Some(taken.map_err(|error| Exit::NameTaken(error.name))?);
-        }
-        Ok(self.cell.core.be_born(&site.clock))
+        let born = self.cell.claim.next_life(&self.cell.core, &site.registry, &site.clock);
+        born.map_err(|error| Exit::NameTaken(error.name))
     }
 }
 

@@ -11,6 +11,7 @@ mod intensity;
 mod last_words;
 mod machine;
 pub(crate) mod owner;
+pub(crate) mod partition;
 mod plan;
 mod policy;
 pub(crate) mod reference;

@@ -9,6 +9,8 @@ use super::hang::OnHang;
 use super::policy::{ChildRules, ExitKind};
 use super::strategy::Restart;
 use crate::error::{ErrorKind, Reaction, Reactions, SharedError};
+use crate::registry::Tags;
+use crate::service::claim::Claim;
 use crate::service::core::Core;
 use crate::service::dead_letters::{DeadLetter, DeadLetters, DeadReason, Undertaker};
 use crate::service::exit::Exit;
@@ -114,6 +116,7 @@ pub struct ChildSpec<S: Service> {
     stack: Option<usize>,
     stuck_after: Option<Duration>,
     registered: bool,
+    tags: Tags,
     core: OnceLock<Arc<Core<S::Msg>>>,
     fault: Option<String>,
 }
@@ -144,6 +147,7 @@ impl<S: Service> ChildSpec<S> {
             stack: None,
             stuck_after: None,
             registered: false,
+            tags: Tags::default(),
             core: OnceLock::new(),
             fault: None,
         }
@@ -278,6 +282,20 @@ impl<S: Service> ChildSpec<S> {
         self
     }
 
+    /// Puts a tag on the name under which the child is registered, for others to
+    /// [see](crate::RegistryEntry::metadata) and to [select by](crate::Registry::find_tagged). With
+    /// the same key again, the last counts. Every incarnation begins with these tags, and may
+    /// [change](crate::Context::set_tag) them for its own life.
+    ///
+    /// A name has at most 16 tags; a key has 1 to 64 bytes, a value at most 256. More is refused at the
+    /// start, and so is a tag of a child that is not [registered](Self::registered).
+    pub fn tag(mut self, key: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
+        if let Err(error) = self.tags.set(key.into(), value.into()) {
+            self.fault.get_or_insert(error.to_string());
+        }
+        self
+    }
+
     /// A handle to the child. It exists before the thread does: messages sent already wait for it.
     pub fn handle(&self) -> Handle<S::Msg> {
         Handle::new(Arc::clone(self.core()))
@@ -320,6 +338,9 @@ impl<S: Service> ChildSpec<S> {
         if self.rules.significant && self.rules.restart == Restart::Permanent {
             return Some(PERMANENT_SIGNIFICANT.into());
         }
+        if !self.registered && !self.tags.is_empty() {
+            return Some("tags are on a registered name, and the child is not `registered`".into());
+        }
         self.fault.clone()
     }
 
@@ -357,12 +378,11 @@ impl<S: Service> ChildSpec<S> {
             exchange: Mutex::new(None),
             stack: self.stack,
             stuck_after: self.stuck_after,
-            registered: self.registered,
             cell: Arc::new(Cell {
                 core,
                 terms,
                 recipe: Mutex::new(Arc::new(Maker::new(Arc::clone(&self.factory)))),
-                registration: Mutex::new(None),
+                claim: if self.registered { Claim::with(self.tags.clone()) } else { Claim::default() },
             }),
         }
     }

@@ -184,8 +184,8 @@ impl Supervisor {
         self
     }
 
-    /// Where the names of the whole tree are. One of its own, if nothing is said. Only for the
-    /// root.
+    /// Where the names of the whole tree are: in this table and namespace, and nowhere else. A
+    /// table of its own, if nothing is said. Only for the root.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.rooted.registry = Some(registry);
         self

@@ -187,9 +187,10 @@ fn site(plan: &Plan, host: Host) -> Site {
     let inline = host.is_simulated();
     let name = plan.name();
     let rooted = plan.rooted().clone();
+    let clock = rooted.clock.unwrap_or_default();
     Site {
-        clock: rooted.clock.unwrap_or_default(),
-        registry: rooted.registry.unwrap_or_default(),
+        registry: rooted.registry.unwrap_or_default().timed_by(&clock),
+        clock,
         reporter: Arc::new(Reporter::new(&name, rooted.hook, inline)),
         janitor: Arc::new(Clerk::new(format!("{name}:janitor"), usize::MAX, inline)),
         zombies: rooted.max_abandoned.map(Zombies::new).unwrap_or_default(),

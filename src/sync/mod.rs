@@ -15,6 +15,10 @@ pub(crate) mod real;
 
 pub use clock::{Clock, ManualClock};
 pub(crate) use figure::Figure;
+/// A lock around what is the process's: the real thing, also in a model.
+pub(crate) use real::Mutex as ProcessLock;
+/// How many threads the machine runs at once: asked of the system, also in a model.
+pub(crate) use real::cores;
 /// What a signal handler looks at: the real thing, also in a model.
 #[cfg(feature = "signals")]
 pub(crate) use std::sync::atomic::AtomicBool as SignalFlag;

@@ -155,6 +155,7 @@ pub(crate) enum Mutant {
     IgnoreStop,
     JoinWithoutFence,
     LeaveAsleep,
+    LeaveForAll,
     LookAwayBlindly,
     OrderWithoutRecheck,
     ReplayTogether,
@@ -163,8 +164,10 @@ pub(crate) enum Mutant {
     SendWithoutFence,
     SendWithoutRecheck,
     SwallowCall,
+    TagForAnyLife,
     TakeBlindly,
     WaitBlindly,
+    WakeFirst,
 }
 
 std::thread_local! {

@@ -28,6 +28,11 @@ pub(crate) fn spawn(
     builder.spawn(main)
 }
 
+/// How many threads the machine runs at once, as far as this process may use it. 1 if unknown.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Whether the thread has ended, so that a join returns at once.
 pub(crate) fn is_finished(thread: &JoinHandle<()>) -> bool {
     thread.is_finished()

@@ -22,6 +22,7 @@ use std::convert::Infallible;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::claim::Claim;
 use super::context::{Context, Env, Observer};
 use super::core::Core;
 use super::dead_letters::{DeadLetter, DeadLetters, DeadReason};
@@ -273,7 +274,7 @@ impl Child {
             core: Arc::clone(&core),
             terms,
             recipe: sync::Mutex::new(Arc::clone(&maker) as Arc<dyn Recipe<Msg>>),
-            registration: sync::Mutex::new(None),
+            claim: Claim::default(),
         };
         Self { core, cell: Arc::new(cell), maker, world }
     }

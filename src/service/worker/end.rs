@@ -51,6 +51,7 @@ impl<S: Service> Worker<S> {
         if self.is_for_good(&exit) {
             self.close_child(&exit.without_successor());
         } else {
+            self.cell.claim.end_tags(self.core(), &self.cx.env.registry, self.incarnation.epoch);
             self.core().ended(&exit);
             self.enter(Lifecycle::Restarting);
         }

@@ -1,0 +1,96 @@
+//! A child's claim to its name in the registry.
+
+use std::any::type_name;
+use std::sync::Arc;
+
+use super::core::Core;
+use super::handle::Handle;
+use super::incarnation::Incarnation;
+use crate::registry::{AlreadyRegistered, Entry, Registration, Registry, Tags};
+use crate::sync::{Clock, Mutex, mutant};
+
+/// A child's claim to its name, if it makes one. Cheap to clone.
+///
+/// The name is the child's, over all incarnations. The tags that an incarnation sets are its own:
+/// they end with it, or, if it was abandoned, when its successor begins. A launch takes the name,
+/// resets the tags and begins the next life under one lock, under which an older life finds that it is
+/// older.
+#[derive(Clone, Default)]
+pub(crate) struct Claim(Option<Arc<Claimed>>);
+
+struct Claimed {
+    /// The tags that each incarnation begins with.
+    described: Tags,
+    held: Mutex<Option<Registration>>,
+}
+
+impl Claim {
+    /// The claim of a child that is to be registered, with these tags.
+    pub(crate) fn with(described: Tags) -> Self {
+        Self(Some(Arc::new(Claimed { described, held: Mutex::new(None) })))
+    }
+
+    /// Takes the name, unless the child has it from an earlier life, and begins the next life.
+    pub(crate) fn next_life<M: Send + 'static>(
+        &self,
+        core: &Arc<Core<M>>,
+        registry: &Registry,
+        clock: &Clock,
+    ) -> Result<Arc<Incarnation>, AlreadyRegistered> {
+        let Some(claimed) = &self.0 else {
+            return Ok(core.be_born(clock));
+        };
+        let mut held = claimed.held.lock();
+        if let Some(registration) = &*held {
+            claimed.reset(registry, registration);
+        } else {
+            let entry = Entry::new(Handle::new(Arc::clone(core)), type_name::<M>());
+            *held = Some(registry.register(core.name(), entry, claimed.described.clone())?);
+        }
+        Ok(core.be_born(clock))
+    }
+
+    /// Frees the name, if the child has it and if `life` is still its newest.
+    pub(crate) fn free<M: Send + 'static>(&self, core: &Core<M>, registry: &Registry, life: u64) {
+        let Some(claimed) = &self.0 else { return };
+        let mut held = claimed.held.lock();
+        if is_newest(core, life)
+            && let Some(registration) = held.take()
+        {
+            registry.unregister(&registration);
+        }
+    }
+
+    /// Takes back what a life has set that ends and will have a successor.
+    pub(crate) fn end_tags<M: Send + 'static>(&self, core: &Core<M>, registry: &Registry, life: u64) {
+        let Some(claimed) = &self.0 else { return };
+        let held = claimed.held.lock();
+        if let Some(registration) = held.as_ref().filter(|_| is_newest(core, life)) {
+            claimed.reset(registry, registration);
+        }
+    }
+
+    /// Changes the tags on behalf of a life. `None` if there is no name, or it is a later life's.
+    /// `change` is not the user's.
+    pub(crate) fn change_tags<M: Send + 'static, R>(
+        &self,
+        core: &Core<M>,
+        registry: &Registry,
+        life: u64,
+        change: impl FnOnce(&mut Tags) -> R,
+    ) -> Option<R> {
+        let held = self.0.as_ref()?.held.lock();
+        let registration = held.as_ref().filter(|_| is_newest(core, life) || mutant!(TagForAnyLife))?;
+        registry.change_tags(registration, change)
+    }
+}
+
+impl Claimed {
+    fn reset(&self, registry: &Registry, registration: &Registration) {
+        registry.change_tags(registration, |tags| tags.clone_from(&self.described));
+    }
+}
+
+fn is_newest<M: Send + 'static>(core: &Core<M>, life: u64) -> bool {
+    core.incarnation().epoch == life
+}
