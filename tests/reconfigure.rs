@@ -275,7 +275,8 @@ fn settings_of_a_child_stay_over_its_restarts_and_those_of_its_supervisor() {
     let handle = spec.handle();
     let nested = Supervisor::new("nested").intensity(1, LONG).child(spec);
     let reference = nested.reference();
-    let sup = patient("app").supervisor(nested).start().expect("starts");
+    let events = Events::new();
+    let sup = patient("app").on_event(events.hook()).supervisor(nested).start().expect("starts");
     let settings = capacity(5).overflow(Overflow::Reject).backoff(Backoff::exponential(MS * 3, MS * 3));
     reference.reconfigure_child("a", settings).expect("set");
     for epoch in 2..=4 {
@@ -283,6 +284,7 @@ fn settings_of_a_child_stay_over_its_restarts_and_those_of_its_supervisor() {
         assert_eq!(handle.call(Msg::Epoch).expect("answered"), epoch);
     }
     assert_eq!(reference.status().epoch, 2, "one restart too many on the way");
+    assert_eq!((events.restart_of("a", 1), events.restart_of("a", 2)), (MS * 3, MS * 3));
     let release = occupy(&handle);
     assert_eq!(fill(&handle), 5);
     release.open();

@@ -414,6 +414,56 @@ fn one_that_hangs_is_abandoned_after_its_grace_and_followed_without_its_state() 
     assert_eq!((sup.status().state, handle.status().epoch), (Lifecycle::Running, 2));
 }
 
+/// A message that hangs when it is dropped.
+struct HangsInDrop(Latch, Latch);
+
+impl Drop for HangsInDrop {
+    fn drop(&mut self) {
+        self.0.open();
+        self.1.wait();
+    }
+}
+
+#[test]
+fn one_that_hangs_in_what_it_leaves_behind_is_abandoned_and_its_state_goes_to_the_janitor() {
+    let journal = Journal::new();
+    let (clock, hand) = Clock::manual();
+    let threads = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&threads);
+    let spec = bot_with("a", &journal, move |bot| {
+        let dropped = Mutex::new(Some(Dropped(Arc::clone(&notes))));
+        bot.on_drop(move |_| drop(dropped.lock().unwrap_or_else(PoisonError::into_inner).take()))
+    });
+    let spec = spec.shutdown(SECOND);
+    let handle = spec.handle();
+    let sup = Supervisor::new("app").clock(clock).child(spec).start().expect("starts");
+    let parked = handle.request(park()).expect("accepted");
+    let (inside, release) = (Latch::new(), Latch::new());
+    let hangs = HangsInDrop(inside.clone(), release.clone());
+    let set_timer = act(move |_, cx| {
+        let held = hangs;
+        let never = act(move |_, _| {
+            let _held = &held;
+            Ok(Next::Continue)
+        });
+        cx.send_after(LONG, never);
+        Ok(Next::Continue)
+    });
+    handle.cast(set_timer).expect("accepted");
+    handle.call(Msg::Total).expect("answered");
+    let replacing = replace_aside(&sup, "a", heir("a", &journal));
+    inside.wait();
+    assert!(!journal.has("a drop"), "it was handed over");
+    hand.advance(SECOND);
+    replacing.done().expect("replaced all the same");
+    assert!(journal.has("a made from None"));
+    journal.wait_line("a drop");
+    assert!(matches!(parked.wait(), Err(CallError::Stopped { .. })));
+    release.open();
+    assert!(sup.shutdown(LONG).unstopped.len() <= 1);
+    assert_eq!(threads.lock().unwrap_or_else(PoisonError::into_inner)[..], ["app:janitor".to_owned()]);
+}
+
 #[test]
 fn one_that_crashes_meanwhile_is_followed_without_its_state_and_not_charged() {
     let journal = Journal::new();

@@ -173,7 +173,6 @@ impl<M, U> Mailbox<M, U> {
             self.senders.call_all();
         }
         self.limit.store(limit, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
         if !mutant!(CallBeforeRoom) {
             self.senders.call_all();
         }
@@ -222,14 +221,21 @@ impl<M, U> Mailbox<M, U> {
         self.enqueue(envelope)
     }
 
-    /// Whether a limit below what is reserved is reached. Where there is none, that is all it looks
-    /// at.
+    /// Whether a limit below what is reserved is reached. Where there is no such limit, that is all
+    /// it looks at.
     #[inline]
     fn is_full_early(&self) -> bool {
-        // ORDERING: Relaxed. Who sees an old limit has sent before the change; who is about to wait
-        // has fenced after its announcement, and whoever changes the limit fences before its call.
+        // ORDERING: Relaxed. Who sees an old limit has sent before the change. Who is about to wait
+        // joined the queue of senders before it looks, and whoever sets the limit calls that queue
+        // afterwards, under the same lock.
         let limit = self.limit.load(Ordering::Relaxed);
-        limit != RESERVED && self.sender.len() as u64 >= limit && !self.is_closed()
+        limit != RESERVED && self.is_full_at(limit)
+    }
+
+    /// Of one that is closed as well, that is what is told.
+    #[cold]
+    fn is_full_at(&self, limit: u64) -> bool {
+        self.sender.len() as u64 >= limit && !self.is_closed()
     }
 
     /// Up to what is reserved.
@@ -256,9 +262,9 @@ impl<M, U> Mailbox<M, U> {
         Sent::Accepted
     }
 
-    /// What the overflow policy, as it is now, does for a message that found the mailbox full. May
-    /// block, at most as long as `Overflow::Block` says and not beyond `limit`. What is given up for
-    /// the message is handed to `spill`, with no lock held.
+    /// What an overflow policy does for a message that found the mailbox full. May block, at most
+    /// as long as `Overflow::Block` says and not beyond `limit`. What is given up for the message
+    /// is handed to `spill`, with no lock held.
     #[cold]
     pub(crate) fn overflowed(
         &self,

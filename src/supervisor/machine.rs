@@ -386,7 +386,6 @@ impl Supervision {
     }
 
     fn retire(&mut self, key: Key, failed: bool) {
-        self.call_off(key); // its launch may have failed before it took the state
         if !self.is_for_good(key) {
             return;
         }

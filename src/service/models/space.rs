@@ -93,6 +93,16 @@ fn space_below_what_is_reserved() {
     assert_eq!(child.left(), [1]);
 }
 
+/// So is a close a close.
+fn close_below_what_is_reserved() {
+    let child = full_early();
+    let sender = sender(&child, 1);
+    assert!(child.core.close(&Exit::Normal));
+    let accepted = joined(sender);
+    child.core.drain(DeadReason::Stopped);
+    assert_eq!((child.left(), child.dead()), (vec![], if accepted { vec![0, 1] } else { vec![0] }));
+}
+
 /// A sender waits, and more count as full from here on.
 fn more_room() {
     let child = full_early();
@@ -117,6 +127,11 @@ fn less_room() {
 #[test]
 fn space_below_what_is_reserved_wakes_a_sender() {
     holds("space below what is reserved", space_below_what_is_reserved);
+}
+
+#[test]
+fn a_close_wakes_a_sender_there_too() {
+    holds("close below what is reserved", close_below_what_is_reserved);
 }
 
 #[test]

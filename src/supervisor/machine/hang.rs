@@ -9,7 +9,7 @@ use crate::supervisor::report::Unstopped;
 impl Supervision {
     /// Waits no longer for an incarnation: its child goes on without it.
     pub(super) fn abandon(&mut self, key: Key, epoch: Epoch, why: Hung) {
-        self.call_off(key); // it may still be about to hand its state over
+        self.call_off(key); // whoever comes back late keeps its state, and who never began leaves it
         let Some(zombie) = self.zombie(key) else { return };
         let Some(kid) = self.kids.get_mut(&key) else { return };
         self.site.zombies.add(zombie.clone(), || kid.child.abandon());

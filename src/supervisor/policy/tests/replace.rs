@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::world::{GRACE, INIT, MS, SECOND, World, child, constant, dynamic, rules};
-use crate::{AutoShutdown, Hung, Restart, Strategy};
+use crate::{AutoShutdown, Backoff, Hung, Restart, Strategy};
 use Action::{Abandon, CallOff, Forget, HandOver, Launch, Replace, Retire, Stop};
 use Answer::{Busy, Ignored, NotFound, Replaced, ShuttingDown, StartFailed, Started};
 use ChildState::{HandingOver, Running, Starting, Stopped, Stopping, Waiting};
@@ -156,6 +156,21 @@ fn a_successor_that_is_up_is_restarted_like_any_other() {
     world.crash(1);
     assert!(is_charged(&world));
     assert_eq!(world.launched(), [1]);
+}
+
+#[test]
+fn what_it_cost_before_is_forgotten_with_it() {
+    let backoff = Backoff::exponential(MS * 10, SECOND);
+    let mut world = World::running(Rules { backoff, ..rules(Strategy::OneForOne) }, &[permanent()]);
+    for delay in [10, 20] {
+        world.crash(1);
+        assert_eq!(world.policy.next_deadline(), Some(world.now + MS * delay));
+        world.settle();
+    }
+    world.replace(1);
+    world.settle();
+    world.crash(1);
+    assert_eq!(world.policy.next_deadline(), Some(world.now + MS * 10));
 }
 
 #[test]
