@@ -150,7 +150,7 @@ fn a_full_mailbox_of_a_suspended_service_obeys_its_overflow_policy() {
     handle.cast(Msg::Add(2)).expect("sent");
     assert!(matches!(handle.cast(Msg::Add(4)), Err(CastError::Full { .. })));
     handle.sys().resume().expect("it lives");
-    assert_eq!(handle.call(Msg::Total).ok(), Some(3));
+    eventually("both were handled", || handle.call(Msg::Total).is_ok_and(|total| total == 3));
 }
 
 #[test]
@@ -326,4 +326,71 @@ fn a_state_that_is_not_send_can_be_looked_into() {
     let handle = spec.handle();
     let _sup = Supervisor::new("app").child(spec).start().expect("starts");
     assert_eq!(handle.sys().read_state(|local: &Local| *local.0), Ok(7));
+}
+
+// ---- what was asked and is dropped -------------------------------------------------------
+
+/// Panics when it is dropped, and says on which thread.
+struct Bomb(Journal);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        self.0.note(std::thread::current().name().unwrap_or("?"));
+        if !std::thread::panicking() {
+            panic_quietly("a bomb");
+        }
+    }
+}
+
+#[test]
+fn the_drop_of_what_was_given_up_cannot_harm_the_service() {
+    let (_sup, handle) = one(bot("a", &Journal::new()));
+    let release = occupy(&handle);
+    let drops = Journal::new();
+    let bomb = Bomb(drops.clone());
+    let late = handle.sys().timeout(MS).with_state(move |_: &mut Bot| drop(bomb));
+    assert_eq!(late, Err(SystemError::TimedOut { name: "a".into() }));
+    release.open();
+    assert_eq!(handle.call(Msg::Epoch).ok(), Some(1), "it did not crash");
+    drops.wait(|_| true);
+}
+
+#[test]
+fn the_drop_of_an_answer_that_comes_too_late_cannot_harm_the_service() {
+    let (_sup, handle) = one(bot("a", &Journal::new()));
+    let (release, drops) = (Latch::new(), Journal::new());
+    let (held, bomb) = (release.clone(), Bomb(drops.clone()));
+    let late = handle.sys().timeout(MS).read_state(move |_: &Bot| {
+        held.wait();
+        bomb
+    });
+    assert_eq!(late.err(), Some(SystemError::TimedOut { name: "a".into() }));
+    release.open();
+    assert_eq!(handle.call(Msg::Epoch).ok(), Some(1), "it did not crash");
+    drops.wait(|_| true);
+
+    let (release, bomb) = (Latch::new(), Bomb(drops.clone()));
+    let held = release.clone();
+    let late = handle.sys().timeout(MS).with_state(move |_: &mut Bot| {
+        held.wait();
+        bomb
+    });
+    assert_eq!(late.err(), Some(SystemError::TimedOut { name: "a".into() }));
+    release.open();
+    assert_eq!(handle.call(Msg::Epoch).ok(), Some(1), "it did not crash");
+    drops.wait_count(2, |_| true);
+}
+
+#[test]
+fn orders_that_were_given_up_do_not_pile_up_before_a_service_that_hangs() {
+    let (_sup, handle) = one(bot("a", &Journal::new()));
+    let release = occupy(&handle);
+    let held = Arc::new(());
+    for _ in 0..50 {
+        let held = Arc::clone(&held);
+        let late = handle.sys().timeout(Duration::ZERO).with_state(move |_: &mut Bot| drop(held));
+        assert_eq!(late, Err(SystemError::TimedOut { name: "a".into() }));
+    }
+    assert!(Arc::strong_count(&held) <= 2, "{} orders wait for nobody", Arc::strong_count(&held) - 1);
+    release.open();
 }

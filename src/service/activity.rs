@@ -17,13 +17,15 @@ pub(crate) struct Activity {
     pub(crate) label: &'static str,
     /// For how long, at most: since its thread last looked at the clock.
     pub(crate) busy: Duration,
+    /// It looks after each message: the time is that of this one.
+    pub(crate) exact: bool,
 }
 
 /// What one incarnation shows of its work.
 #[derive(Default)]
 pub(crate) struct Trace {
-    /// When its thread last looked at the clock while busy: nanoseconds of its life, plus one. 0 at
-    /// rest.
+    /// When its thread last looked at the clock while busy: nanoseconds of its life, plus one; doubled,
+    /// and one more if it looks again only after several messages. 0 at rest.
     since: Figure,
     /// For how long it was busy until then, in nanoseconds.
     busy: Figure,
@@ -37,15 +39,16 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Busy from now on. `age` is that of the incarnation.
-    pub(crate) fn begin(&self, age: Duration) {
-        self.since.set(nanos(age).saturating_add(1));
+    /// Busy from now on, and looks again after so many messages. `age` is that of the incarnation.
+    pub(crate) fn begin(&self, age: Duration, stride: u32) {
+        let since = nanos(age).saturating_add(1).min(u64::MAX >> 1);
+        self.since.set(since << 1 | u64::from(stride > 1));
     }
 
     /// Still busy: `spent` has passed since the last look.
-    pub(crate) fn look(&self, age: Duration, spent: Duration) {
+    pub(crate) fn look(&self, age: Duration, stride: u32, spent: Duration) {
         self.busy.set(self.busy.get().saturating_add(nanos(spent)));
-        self.begin(age);
+        self.begin(age, stride);
     }
 
     /// At rest from now on.
@@ -65,9 +68,10 @@ impl Trace {
 
     /// What it is busy with at this age; `None` while it waits for messages.
     pub(crate) fn activity(&self, age: Duration) -> Option<Activity> {
-        let began = Duration::from_nanos(self.since.get().checked_sub(1)?);
+        let since = self.since.get();
+        let began = Duration::from_nanos((since >> 1).checked_sub(1)?);
         let label = self.labels.get(self.label.get()).unwrap_or("?");
-        Some(Activity { label, busy: age.saturating_sub(began) })
+        Some(Activity { label, busy: age.saturating_sub(began), exact: since & 1 == 0 })
     }
 
     /// How much of its life it was busy. Waits shorter than about a microsecond count as busy.
@@ -142,11 +146,13 @@ mod tests {
         let trace = Trace::default();
         assert_eq!(trace.activity(SECOND), None);
         trace.show(trace.labels().number("put"));
-        trace.begin(SECOND);
-        assert_eq!(trace.activity(3 * SECOND), Some(Activity { label: "put", busy: 2 * SECOND }));
+        trace.begin(SECOND, 1);
+        let activity = Activity { label: "put", busy: 2 * SECOND, exact: true };
+        assert_eq!(trace.activity(3 * SECOND), Some(activity));
         assert_eq!(trace.busy(3 * SECOND), 2 * SECOND);
-        trace.look(3 * SECOND, 2 * SECOND);
-        assert_eq!(trace.activity(4 * SECOND).map(|activity| activity.busy), Some(SECOND));
+        trace.look(3 * SECOND, 2, 2 * SECOND);
+        let activity = Activity { label: "put", busy: SECOND, exact: false };
+        assert_eq!(trace.activity(4 * SECOND), Some(activity));
         trace.rest(SECOND);
         assert_eq!((trace.activity(9 * SECOND), trace.busy(9 * SECOND)), (None, 3 * SECOND));
     }

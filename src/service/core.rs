@@ -12,6 +12,7 @@ use super::exit::{Exit, Lifecycle, Status};
 use super::incarnation::{Incarnation, Node, told};
 use super::mailbox::{Envelope, Mailbox, NotSent, Overflow, Sent};
 use super::monitor::{Down, Watchers};
+use super::reply::Failure;
 use super::scope;
 use super::system::Order;
 use crate::error::{CastError, panic_text};
@@ -169,6 +170,7 @@ impl<M: Send + 'static> Core<M> {
         };
         if self.is_me() && matches!(overflow, Overflow::Block(_)) {
             // It would wait for itself to make room.
+            self.mailbox.was_full();
             return Err(self.not_sent(NotSent::Full(envelope), waited));
         }
         let spill = |shed| self.bury(shed, DeadReason::Shed);
@@ -209,15 +211,16 @@ impl<M: Send + 'static> Core<M> {
 
     /// Puts an order in the system lane, and refuses what no incarnation will see.
     pub(crate) fn order(&self, order: Order) {
-        self.mailbox.push_order(order);
+        let given_up = self.mailbox.push_order(order);
         if self.mailbox.is_closed() && !mutant!(OrderWithoutRecheck) {
             self.refuse_orders();
         }
+        given_up.into_iter().for_each(|order| order.refuse(Failure::NoReply));
     }
 
     fn refuse_orders(&self) {
         while let Some(order) = self.mailbox.take_closed_order() {
-            order.refuse();
+            order.refuse(Failure::Stopped);
         }
     }
 

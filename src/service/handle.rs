@@ -192,16 +192,15 @@ impl<M: Send + 'static> Handle<M> {
         self.settled(answer)
     }
 
-    /// A call that waits for as long as it takes, whatever deadline the handler has that makes it:
-    /// for those who are certain of an answer.
-    pub(crate) fn call_patiently<T: Send + 'static>(
+    /// A call with this limit, whatever deadline the handler has that makes it.
+    pub(crate) fn call_regardless<T: Send + 'static>(
         &self,
+        limit: Limit,
         message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<T, CallError<M>> {
-        let forever = Limit::By(Deadline::unbounded());
         match scope::me() {
-            Some(me) => self.call_within(&me, forever, message),
-            None => self.call_limited(forever, message),
+            Some(me) => self.call_within(&me, limit, message),
+            None => self.call_limited(limit, message),
         }
     }
 

@@ -24,7 +24,7 @@ use super::reply::{Failure, Ticket};
 use super::wait::Gate;
 use crate::sync::{AtomicU8, Mutex, Ordering, mutant};
 
-/// What an incarnation has been told. Bits; once set they stay, save the last.
+/// What an incarnation has been told. Bits; once set they stay, save the last two.
 pub(crate) mod told {
     /// Stop when the current message is done.
     pub(crate) const STOP: u8 = 1;
@@ -36,6 +36,8 @@ pub(crate) mod told {
     pub(crate) const ENDED: u8 = 8;
     /// Hand the state over when the current message is done. Taken back by who has looked.
     pub(crate) const HAND_OVER: u8 = 16;
+    /// Look at the clock when the current message is done. Taken back when it has.
+    pub(crate) const LOOK: u8 = 32;
 }
 
 /// The identity of a child, apart from the type of its messages.
@@ -200,6 +202,19 @@ impl Incarnation {
         // The bit first: what is asked for after that is asked anew.
         self.told.fetch_and(!told::HAND_OVER, Ordering::SeqCst);
         self.successor.lock().take()
+    }
+
+    /// Asks it to look at its clock when its current message is done. `false` if it was asked before
+    /// and has not: then it is still at the message that it was at. Nobody is woken for it.
+    pub(crate) fn ask_to_look(&self) -> bool {
+        self.told.fetch_or(told::LOOK, Ordering::SeqCst) & told::LOOK == 0
+    }
+
+    /// It has looked.
+    pub(crate) fn has_looked(&self) {
+        if self.told() & told::LOOK != 0 {
+            self.told.fetch_and(!told::LOOK, Ordering::SeqCst);
+        }
     }
 
     /// Gives it up: the caller inside is told at once.

@@ -17,8 +17,8 @@ pub struct MailboxInfo {
     /// Messages it holds at most.
     pub capacity: usize,
     /// The most messages that were seen in it, since the child was made. The service looks as often
-    /// as at its clock, so up to 64 messages of a peak may be missing; a mailbox that was full is
-    /// always seen.
+    /// as at its clock, so up to 64 messages of a peak may be missing; one that was too full for a
+    /// sender is always seen.
     pub high_water: usize,
 }
 
@@ -29,8 +29,10 @@ pub struct Current {
     /// The message in its handler, as [`Service::label`](crate::Service::label) calls it, or the
     /// callback: `init`, `idle`, `system`, `terminate`, `drop`.
     pub label: &'static str,
-    /// For how long, at most: since the service last looked at its clock, which it does before and
-    /// after each wait, and about every 4 us or after each message, whichever is longer.
+    /// For how long, at most: since the service last looked at its clock. It does before and after
+    /// each wait and each callback, and about every 4 us as its messages go: after each, where they
+    /// take longer than that. Among up to 64 quick ones the time of a slow one counts for those
+    /// behind it too.
     pub busy: Duration,
 }
 

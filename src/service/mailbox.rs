@@ -200,6 +200,11 @@ impl<M, U> Mailbox<M, U> {
         }
     }
 
+    /// A sender found it full.
+    pub(crate) fn was_full(&self) {
+        self.high_water.raise(self.capacity() as u64);
+    }
+
     /// The most messages that were seen in the queue, now included.
     pub(crate) fn high_water(&self) -> usize {
         self.measure();
@@ -274,7 +279,7 @@ impl<M, U> Mailbox<M, U> {
         limit: Limit,
         mut spill: impl FnMut(Envelope<M>),
     ) -> Result<Sent, NotSent<M>> {
-        self.high_water.raise(self.capacity() as u64);
+        self.was_full();
         match overflow {
             Overflow::Reject => Err(NotSent::Full(envelope)),
             Overflow::DropOldest => self.evict_for(envelope, spill),
@@ -403,13 +408,21 @@ impl<M, U> Mailbox<M, U> {
 
     /// Puts an order in the system lane. Never blocks, never refuses. Who does so looks whether the
     /// mailbox is closed afterwards, and drains the lane if it is.
-    pub(crate) fn push_order(&self, order: Order) {
+    ///
+    /// Returns the orders that were given up by now: the lane has no bound, and is not to grow while
+    /// a service hangs and is asked again and again.
+    pub(crate) fn push_order(&self, order: Order) -> VecDeque<Order> {
         let mut lanes = self.lanes.lock();
-        lanes.orders.push_back(order);
+        let orders = std::mem::take(&mut lanes.orders);
+        let (given_up, mut orders): (VecDeque<_>, VecDeque<_>) =
+            orders.into_iter().partition(|order| order.call.is_over());
+        orders.push_back(order);
+        lanes.orders = orders;
         self.flag(&lanes);
         drop(lanes);
         fence(Ordering::SeqCst);
         self.wake.wake();
+        given_up
     }
 
     /// Under the lock of the lanes. In this order: who sees that there are orders sees that there is

@@ -74,9 +74,12 @@ impl Pulse {
 
     /// Busy from `now` on. Whether it has to ask to be looked after.
     pub(crate) fn begin(&mut self, now: Instant) -> bool {
+        if self.watched {
+            self.stride = 1; // so that the time of the first message is its own
+        }
         self.since = Some(now);
         self.left = self.stride;
-        self.incarnation.trace.begin(self.age(now));
+        self.incarnation.trace.begin(self.age(now), self.stride);
         self.watched && self.incarnation.trace.watch.begin()
     }
 
@@ -86,7 +89,7 @@ impl Pulse {
         self.stride = stride(self.stride - self.left, spent);
         self.left = self.stride;
         self.since = Some(now);
-        self.incarnation.trace.look(self.age(now), spent);
+        self.incarnation.trace.look(self.age(now), self.stride, spent);
     }
 
     /// The worker is at rest from `now` on.

@@ -33,13 +33,17 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Ends it where nobody will carry it out.
-    pub(crate) fn refuse(self) {
-        self.call.settle(Failure::Stopped);
-        let dropped = catch_unwind(AssertUnwindSafe(|| scope::dropping(Failure::Stopped, || drop(self))));
-        if let Err(panic) = dropped {
-            panic_text(panic);
-        }
+    /// Ends it where nobody will carry it out. What it holds is dropped, which is code of the user's.
+    pub(crate) fn refuse(self, why: Failure) {
+        self.call.settle(why.clone());
+        contained(|| scope::dropping(why, || drop(self)));
+    }
+}
+
+/// Drops something of the user's that must harm nobody: a panic of it is contained.
+fn contained(work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        panic_text(panic);
     }
 }
 
@@ -173,8 +177,14 @@ impl<'a, M: Send + 'static> System<'a, M> {
     {
         let outcome = self.ask(|reply| {
             Task::Work(Box::new(move |state, found| match state.downcast_mut::<S>() {
-                Some(state) => reply.send(Ok(work(state))),
-                None => reply.send(Err(found)),
+                Some(state) => {
+                    let answer = work(state);
+                    contained(|| reply.send(Ok(answer))); // which drops it, if nobody waits any more
+                }
+                None => {
+                    reply.send(Err(found));
+                    contained(|| drop(work));
+                }
             }))
         })?;
         outcome.map_err(|found| self.wrong_state::<S>(found))
@@ -197,10 +207,14 @@ impl<'a, M: Send + 'static> System<'a, M> {
     {
         let outcome = self.ask(|reply: Reply<Result<Result<T, Arc<str>>, &'static str>>| {
             Task::Work(Box::new(move |state, found| {
-                reply.send(match state.downcast_ref::<S>() {
+                let read = match state.downcast_ref::<S>() {
                     Some(state) => Ok(catch_unwind(AssertUnwindSafe(|| work(state))).map_err(panic_text)),
-                    None => Err(found),
-                });
+                    None => {
+                        contained(|| drop(work));
+                        Err(found)
+                    }
+                };
+                contained(|| reply.send(read)); // which drops it, if nobody waits any more
             }))
         })?;
         let read = outcome.map_err(|found| self.wrong_state::<S>(found))?;

@@ -199,6 +199,7 @@ impl<S: Service> Worker<S> {
 
     fn ready(&mut self) -> Step {
         self.phase = Phase::Serve;
+        self.look();
         self.enter(Lifecycle::Running);
         self.overseer.ready(self.born.0, self.born.1);
         Step::Again
@@ -251,10 +252,14 @@ impl<S: Service> Worker<S> {
     /// A stop goes before a hand-over.
     #[cold]
     fn obey(&mut self) -> Option<Step> {
-        if self.incarnation.is_abandoned() {
+        let told = self.incarnation.told();
+        if told & told::ABANDONED != 0 {
             return Some(self.vanish());
         }
-        if self.incarnation.told() & told::STOP == 0 {
+        if told & told::LOOK != 0 {
+            self.look();
+        }
+        if told & told::STOP == 0 {
             return self.hand_over();
         }
         self.end(Exit::Shutdown, CrashContext::Running);
@@ -366,10 +371,13 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Looks at the clock, and shows what came of it.
+    /// Looks at the clock, and shows what came of it. What comes next has its own time.
     #[cold]
     fn look(&mut self) {
-        self.pulse.look(self.cx.env.clock.now());
+        self.incarnation.has_looked();
+        if !self.pulse.is_at_rest() {
+            self.pulse.look(self.cx.env.clock.now());
+        }
         self.core().mailbox.measure();
         self.report_handled();
     }
@@ -385,6 +393,7 @@ impl<S: Service> Worker<S> {
     /// In a callback other than `handle`.
     fn begin(&mut self, label: &'static str) {
         let now = self.cx.env.clock.now();
+        self.incarnation.has_looked();
         self.pulse.rest(now);
         self.pulse.label(label);
         self.awake(now);
@@ -467,6 +476,7 @@ impl<S: Service> Worker<S> {
             let result = self.service.as_mut().map_or(Ok(Next::Stop), |service| service.idle(&mut self.cx));
             self.told_of(result)
         }));
+        self.look();
         self.conclude(outcome)
     }
 
@@ -474,6 +484,7 @@ impl<S: Service> Worker<S> {
         self.burst > 1
     }
 
+    /// One that was abandoned has a successor, who counts on.
     fn report_handled(&mut self) {
         self.incarnation.trace.handled.set(self.handled);
     }

@@ -9,6 +9,7 @@ use super::plan::Request;
 use super::reference::SupervisorRef;
 use super::strategy::{Restart, Strategy};
 use crate::service::core::Core;
+use crate::service::deadline::{DEFAULT_TIMEOUT, Limit};
 use crate::service::drops::Drops;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::inspect::{Current, MailboxInfo, Sight};
@@ -183,7 +184,8 @@ impl SupervisorRef {
     ///
     /// # Blocking
     ///
-    /// On the supervisors of the tree, which answer at all times; never on a service.
+    /// On the supervisors of the tree, which answer at all times; never on a service. On one that
+    /// goes down at this very moment at most 5 s; one that waits for its restart is not asked.
     ///
     /// # Example
     ///
@@ -206,7 +208,12 @@ impl SupervisorRef {
             let name = self.name().into();
             if scope::is_fenced() { InspectError::Fenced { name } } else { InspectError::Down { name } }
         };
-        let answer = self.ask(Request::Inspect).ok_or_else(refusal)?;
+        // Between two lives it would answer in the next, which may be long in coming. The limit is
+        // for one that goes down in this moment.
+        if self.status().state == Lifecycle::Restarting {
+            return Err(refusal());
+        }
+        let answer = self.ask_within(Limit::In(DEFAULT_TIMEOUT), Request::Inspect).ok_or_else(refusal)?;
         Ok(self.node_of(answer))
     }
 

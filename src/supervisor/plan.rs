@@ -134,6 +134,9 @@ impl Plan {
             return Some(PERMANENT_SIGNIFICANT.into());
         }
         let rooted = &self.rooted;
+        if rooted.stuck_after.is_some_and(|limit| limit.is_zero()) {
+            return Some("stuck_after is longer than 0".into());
+        }
         if !as_root && rooted.is_set() {
             let options =
                 "hook, clock, registry, shutdown_timeout, stuck_after, deny_abort and max_abandoned";

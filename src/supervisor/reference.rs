@@ -16,6 +16,7 @@ use super::strategy::Restart;
 use super::supervisor::Supervisor;
 use crate::error::CallError;
 use crate::service::core::Core;
+use crate::service::deadline::{Deadline, Limit};
 use crate::service::exit::{Exit, Lifecycle, Status};
 use crate::service::handle::Handle;
 use crate::service::reply::Reply;
@@ -335,11 +336,20 @@ impl SupervisorRef {
 
     /// Asks; `None` when the supervisor is gone. No deadline of its own: the answer comes when the
     /// child's has, and a supervisor never blocks.
-    pub(super) fn ask<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Option<T> {
+    fn ask<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Option<T> {
+        self.ask_within(Limit::By(Deadline::unbounded()), request)
+    }
+
+    /// As [`ask`](Self::ask), for those who only look: they need not wait for a restart.
+    pub(super) fn ask_within<T: Send + 'static>(
+        &self,
+        limit: Limit,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Option<T> {
         if self.status().epoch == 0 {
             return None; // it was not started: nobody would answer
         }
-        match self.handle.call_patiently(request) {
+        match self.handle.call_regardless(limit, request) {
             Ok(answer) => Some(answer),
             Err(CallError::NotSent(error)) => {
                 drop(error);

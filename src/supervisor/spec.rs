@@ -219,7 +219,8 @@ impl<S: Service> ChildSpec<S> {
 
     /// Reports the child as [`Stuck`](crate::SupervisionEvent::Stuck) when it has been busy with one
     /// message, or in one callback, for so long. It is not touched. What its root's
-    /// [`stuck_after`](crate::Supervisor::stuck_after) says, if nothing is said.
+    /// [`stuck_after`](crate::Supervisor::stuck_after) says, if nothing is said; there is more about
+    /// it there. 0 is refused at the start.
     pub fn stuck_after(mut self, busy: Duration) -> Self {
         self.stuck_after = Some(busy);
         self
@@ -328,6 +329,9 @@ impl<S: Service> ChildSpec<S> {
         }
         if let Some(fault) = self.capacity_fault() {
             return Some(fault);
+        }
+        if self.stuck_after.is_some_and(|limit| limit.is_zero()) {
+            return Some("its stuck_after is longer than 0".into());
         }
         if self.kept_letters > MAX_CAPACITY {
             return Some(format!("it keeps 0 to {MAX_CAPACITY} dead letters, not {}", self.kept_letters));

@@ -201,8 +201,11 @@ impl Supervisor {
     /// Reports each service of the tree as [`Stuck`](SupervisionEvent::Stuck) when it has been busy
     /// with one message, or in one callback, for so long. Nothing else is done to it. Nobody is
     /// reported, if nothing is said. Only for the root; [`ChildSpec::stuck_after`] is for one child.
+    /// 0 is refused at the start.
     ///
-    /// Who is busy is looked at once in such a time, at the earliest; who is idle never.
+    /// Who is busy is looked at about once in such a time; who is idle never. So a service that was
+    /// busy with quick ones before it came to this message is reported later, at twice the time at
+    /// the latest. Many messages are not taken for one, however long they take together.
     pub fn stuck_after(mut self, busy: Duration) -> Self {
         self.rooted.stuck_after = Some(busy);
         self

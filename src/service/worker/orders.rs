@@ -10,6 +10,7 @@ impl<S: Service> Worker<S> {
     #[cold]
     pub(super) fn carry_out(&mut self, order: Order) -> Step {
         if order.call.is_over() {
+            order.refuse(Failure::NoReply);
             return Step::Again;
         }
         self.report_handled();
@@ -47,6 +48,7 @@ impl<S: Service> Worker<S> {
             Ok(Next::Continue)
         }));
         self.incarnation.holds_no_more();
+        self.look();
         self.conclude(outcome)
     }
 

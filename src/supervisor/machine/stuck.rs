@@ -28,9 +28,10 @@ impl Supervision {
         match incarnation.activity(now) {
             None if incarnation.trace.watch.look_away() => {}
             None => self.watchdog.watch(key, watched.epoch, watched.limit, now),
-            Some(Activity { label, busy }) => {
+            Some(Activity { label, busy, exact }) => {
                 let since = now.checked_sub(busy).unwrap_or(now);
-                if self.watchdog.saw(key, watched, since, now) == Verdict::Stuck {
+                let certain = exact || !incarnation.ask_to_look();
+                if self.watchdog.saw(key, watched, since, certain, now) == Verdict::Stuck {
                     self.report_stuck(&incarnation, label, busy);
                 }
             }
