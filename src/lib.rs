@@ -19,6 +19,8 @@
 //!   is, [`Drops`] and [`DeadLetterInfo`] what was not handled, [`ShutdownReport`] what was left.
 //! - [`SupervisorRef::inspect`] shows the tree as it stands, as [`NodeInfo`]. [`Handle::sys`] looks into
 //!   one service, suspends and resumes it.
+//! - [`OnHang`] says what is done about a thread that does not come back. Its [`Fence`] tells an
+//!   incarnation whether it still stands for its child.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]

@@ -227,6 +227,8 @@ mod abort {
     fn hook(event: &SupervisionEvent) {
         if let SupervisionEvent::Aborting { hung, why } = event {
             let Unstopped { supervisor, child, epoch, state, .. } = hung;
+            let begun = std::time::Instant::now();
+            eventually("it takes its time", || begun.elapsed() > MS * 100);
             let _ = writeln!(std::io::stderr(), "heard: {supervisor} {child} {epoch} {state} {why:?}");
         }
     }
@@ -334,7 +336,7 @@ mod abort {
 
 // ---- the count and the cap ---------------------------------------------------------------
 
-/// A child whose `init` hangs from its second life on, until the latch is open.
+/// A child whose `init` hangs from its second life on, until the latch is open. It has 1 s.
 fn hangs_again(name: &str, journal: &Journal, release: &Latch) -> underpin::ChildSpec<Bot> {
     let held = release.clone();
     let dress = move |bot: Bot| {
@@ -347,27 +349,44 @@ fn hangs_again(name: &str, journal: &Journal, release: &Latch) -> underpin::Chil
             Ok(Init::Ready)
         })
     };
-    bot_with(name, journal, dress).init_timeout(MS * 10)
+    bot_with(name, journal, dress).init_timeout(SECOND)
+}
+
+fn hangs(line: &String) -> bool {
+    line == "a hangs"
 }
 
 #[test]
 fn cap_stops_a_child_that_hangs_at_each_restart_until_its_threads_are_gone() {
-    let (journal, release) = (Journal::new(), Latch::new());
+    let (clock, hand) = Clock::manual();
+    let (journal, events, release) = (Journal::new(), Events::new(), Latch::new());
     let spec = hangs_again("a", &journal, &release);
     let handle = spec.handle();
-    let app = patient("app").max_abandoned(3).backoff(Backoff::exponential(MS, MS));
-    let sup = app.child(spec).child(bot("b", &journal)).start().expect("starts");
+    let app = patient("app").max_abandoned(3).backoff(Backoff::exponential(SECOND, SECOND));
+    let app = app.clock(clock).on_event(events.hook()).child(spec).child(bot("b", &journal));
+    let sup = app.start().expect("starts");
     handle.cast(boom()).expect("accepted");
     handle.cast(Msg::Add(7)).expect("it waits for the next life");
-    eventually("the cap is reached", || sup.abandoned().alive == 3);
-    let refused = |exit: Option<Exit>| matches!(exit, Some(Exit::TooManyAbandoned { most: 3 }));
-    eventually("its restart is refused", || refused(sup.which_children()[0].last_exit.clone()));
-    let tries = sup.which_children()[0].restarts;
-    eventually("it is tried again", || sup.which_children()[0].restarts > tries + 10);
-    assert_eq!((sup.count_children().specs, handle.status().queued), (2, 1), "every call is answered");
-    assert_eq!((sup.abandoned().alive, sup.abandoned().ever), (3, 3));
-    assert_eq!(journal.count(|line| line == "a hangs"), 3, "no thread more");
+    let next = |count| {
+        events.restart_of("a", count);
+        hand.advance(SECOND);
+    };
+    for count in 1..=3 {
+        next(count);
+        journal.wait_count(count, hangs);
+        hand.advance(SECOND); // it is abandoned
+    }
+    for count in 4..14 {
+        next(count);
+        assert_eq!(sup.which_children().len(), 2, "every call is answered");
+        let crash = events.crash_of("a", count - 2);
+        assert!(matches!(crash.exit, Exit::TooManyAbandoned { most: 3 }), "{}", crash.exit);
+    }
+    assert_eq!((sup.abandoned().alive, sup.abandoned().ever, journal.count(hangs)), (3, 3, 3));
+    assert_eq!(handle.status().queued, 1);
     release.open();
+    eventually("its threads are gone", || sup.abandoned().alive == 0);
+    next(14);
     assert_eq!(handle.call(Msg::Total).expect("it is up again"), 7);
     let report = sup.shutdown(LONG);
     assert!(report.is_clean() && report.abandoned == 3, "{report}");
@@ -407,33 +426,48 @@ fn cap_refuses_what_is_new_without_a_charge_and_restarts_those_who_left_none() {
 
 #[test]
 fn cap_is_charged_where_a_restart_is_refused_and_escalates_in_the_end() {
+    let (clock, hand) = Clock::manual();
     let (journal, release) = (Journal::new(), Latch::new());
     let spec = hangs_again("a", &journal, &release);
     let handle = spec.handle();
-    let app = Supervisor::new("app").intensity(20, SECOND * 3600).max_abandoned(2);
+    let app = Supervisor::new("app").intensity(20, SECOND * 3600).max_abandoned(2).clock(clock);
     let sup = app.child(spec).start().expect("starts");
     handle.cast(boom()).expect("accepted");
-    let exit = sup.wait(LONG).expect("it gave up");
+    for count in 1..=2 {
+        journal.wait_count(count, hangs);
+        hand.advance(SECOND);
+    }
+    let exit = aside(move || sup.wait(LONG)).done().expect("it gave up");
     assert!(matches!(exit, Exit::Escalated { .. }), "{exit}");
-    assert_eq!(journal.count(|line| line == "a hangs"), 2);
+    assert_eq!(journal.count(hangs), 2, "no thread more");
     release.open();
 }
 
 #[test]
 fn cap_holds_over_a_restart_of_the_supervisor_above() {
-    let (journal, release) = (Journal::new(), Latch::new());
+    let (clock, hand) = Clock::manual();
+    let (journal, events, release) = (Journal::new(), Events::new(), Latch::new());
     let spec = hangs_again("a", &journal, &release);
     let handle = spec.handle();
     let net = Supervisor::new("net").intensity(2, SECOND * 3600).child(spec);
-    let nested = net.reference();
-    let app = patient("app").max_abandoned(2).backoff(Backoff::exponential(MS, MS)).supervisor(net);
-    let sup = app.start().expect("starts");
+    let app = patient("app").max_abandoned(2).backoff(Backoff::exponential(SECOND, SECOND));
+    let sup = app.clock(clock).on_event(events.hook()).supervisor(net).start().expect("starts");
     handle.cast(boom()).expect("accepted");
-    eventually("it is restarted with its supervisor", || nested.status().epoch > 5);
-    assert_eq!(journal.count(|line| line == "a hangs"), 2, "no thread more");
-    assert_eq!(sup.abandoned().alive, 2);
+    for count in 1..=2 {
+        journal.wait_count(count, hangs);
+        hand.advance(SECOND);
+    }
+    for count in 1..5 {
+        events.restart_of("net", count); // at first it gave up, then it fails to start
+        hand.advance(SECOND);
+    }
+    events.restart_of("net", 5);
+    assert_eq!((sup.abandoned().alive, journal.count(hangs)), (2, 2), "no thread more");
     release.open();
-    eventually("it is up again", || handle.call(Msg::Epoch).is_ok());
+    eventually("its threads are gone", || sup.abandoned().alive == 0);
+    hand.advance(SECOND);
+    journal.wait_count(3, hangs);
+    assert_eq!(handle.call(Msg::Epoch).expect("it is up again"), 4);
     assert!(sup.shutdown(LONG).is_clean());
 }
 
@@ -620,30 +654,23 @@ fn events_label_what_hangs() {
 
 #[test]
 fn unstopped_names_the_thread_of_a_hook_that_hangs() {
-    let (clock, hand) = Clock::manual();
     let (inside, release) = (Latch::new(), Latch::new());
     let (tell, held) = (inside.clone(), release.clone());
     let seen: Arc<Mutex<Option<ThreadId>>> = Arc::default();
     let note = Arc::clone(&seen);
-    let app = Supervisor::new("app").clock(clock).on_event(move |_| {
+    let app = Supervisor::new("app").on_event(move |_| {
         *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current().id());
         tell.open();
         held.wait();
     });
     let sup = app.start().expect("starts");
     inside.wait();
-    let (reference, stopping) = (sup.reference(), aside(move || sup.shutdown(SECOND)));
-    eventually("the root has ended", || reference.status().last_exit.is_some());
-    hand.advance(SECOND * 3);
-    let report = stopping.done();
-    // The clock may have outrun others too.
-    let one = report.unstopped.iter().find(|one| &*one.thread == "app:events").expect("it hangs");
-    let id = *seen.lock().unwrap_or_else(PoisonError::into_inner);
-    assert_eq!((one.thread_id, one.epoch), (id, 0));
-    assert_eq!(
-        one.to_string(),
-        format!("/app:events is still processing: thread `app:events` {:?}", id.expect("ran"))
-    );
+    let report = sup.shutdown(Duration::ZERO);
+    assert_eq!(report.unstopped.len(), 1, "{report}");
+    let (one, id) = (&report.unstopped[0], *seen.lock().unwrap_or_else(PoisonError::into_inner));
+    assert_eq!((&*one.thread, one.thread_id, one.epoch), ("app:events", id, 0));
+    let id = id.expect("it ran");
+    assert_eq!(one.to_string(), format!("/app:events is still processing: thread `app:events` {id:?}"));
     release.open();
 }
 
@@ -752,7 +779,7 @@ fn fenced_requests_ask_nothing_of_others_and_of_supervisors() {
     assert_eq!((failed, said.all().len()), (vec![], 12));
     assert_eq!((b.dead_letters().len(), b.call(Msg::Epoch).expect("untouched")), (1, 3));
     assert_eq!(sup.count_children().specs, 2);
-    assert!(sup.shutdown(LONG).is_clean());
+    drop(sup);
 }
 
 #[test]
@@ -822,6 +849,45 @@ fn fenced_are_also_the_drop_of_the_state_and_the_destructors_of_the_thread() {
     a.cast(last).expect("accepted");
     journal.wait_line("spoke: true");
     assert_eq!(b.call(Msg::Total).expect("answered"), 1);
+    drop(sup);
+}
+
+#[test]
+fn fenced_off_it_cannot_tag_the_name_of_its_child() {
+    let (clock, hand) = Clock::manual();
+    let (journal, events, release) = (Journal::new(), Events::new(), Latch::new());
+    let held = release.clone();
+    let spec = bot_with("a", &journal, move |bot| {
+        let held = held.clone();
+        bot.on_init(move |bot, cx| {
+            if cx.epoch() == 2 {
+                bot.note("hangs");
+                held.wait();
+            }
+            bot.note(format_args!(
+                "{} tags: {}",
+                cx.epoch(),
+                cx.set_tag("life", cx.epoch().to_string()).is_ok()
+            ));
+            Ok(Init::Ready)
+        })
+    });
+    let spec = spec.init_timeout(SECOND).registered();
+    let handle = spec.handle();
+    let app = patient("app").backoff(Backoff::exponential(SECOND, SECOND)).clock(clock);
+    let sup = app.on_event(events.hook()).child(spec).start().expect("starts");
+    handle.cast(boom()).expect("accepted");
+    events.restart_of("a", 1);
+    hand.advance(SECOND);
+    journal.wait_line("a hangs");
+    hand.advance(SECOND);
+    events.restart_of("a", 2); // and waits for it: there is no other life yet
+    release.open();
+    journal.wait_line("a 2 tags: false");
+    let tags = sup.registry().metadata("a").expect("it has its name");
+    assert!(tags.is_empty(), "{tags:?}");
+    hand.advance(SECOND);
+    journal.wait_line("a 3 tags: true");
     drop(sup);
 }
 
@@ -896,8 +962,8 @@ fn fences_of_all_before_are_closed_when_an_incarnation_begins() {
         let before = before.clone();
         bot.on_init(move |bot, cx| {
             let open = before.count(Fence::is_open);
-            bot.note(format_args!("finds {open} open"));
             before.push(cx.fence());
+            bot.note(format_args!("finds {open} open"));
             Ok(Init::Ready)
         })
     });

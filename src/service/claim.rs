@@ -70,7 +70,8 @@ impl Claim {
         }
     }
 
-    /// Changes the tags on behalf of a life. `None` if there is no name, or it is a later life's.
+    /// Changes the tags on behalf of a life. `None` if there is no name, or it is a later life's, or is
+    /// to be: the life was abandoned.
     /// `change` is not the user's.
     pub(crate) fn change_tags<M: Send + 'static, R>(
         &self,
@@ -80,7 +81,8 @@ impl Claim {
         change: impl FnOnce(&mut Tags) -> R,
     ) -> Option<R> {
         let held = self.0.as_ref()?.held.lock();
-        let registration = held.as_ref().filter(|_| is_newest(core, life) || mutant!(TagForAnyLife))?;
+        let is_its = is_newest(core, life) && !core.incarnation().is_abandoned();
+        let registration = held.as_ref().filter(|_| is_its || mutant!(TagForAnyLife))?;
         registry.change_tags(registration, change)
     }
 }

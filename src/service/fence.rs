@@ -60,8 +60,8 @@ use super::incarnation::Incarnation;
 /// # let handle = spec.handle();
 /// # let app = Supervisor::new("app").child(spec).start()?;
 /// # handle.cast(7)?;
-/// # assert!(app.shutdown(std::time::Duration::from_secs(5)).is_clean());
-/// # assert_eq!(table.0.lock().unwrap().0, 1);
+/// # assert!(table.write(1, 8).is_ok() && table.write(0, 9).is_err());
+/// # drop(app);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]

@@ -31,7 +31,8 @@ pub enum Init {
 /// A service
 ///
 /// - MUST return from each callback in bounded time. A thread cannot be killed: one that does not
-///   come back is abandoned after its grace, and lives on as a zombie.
+///   come back is abandoned after its grace, and lives on as a zombie, or what else
+///   [`OnHang`](crate::OnHang) says.
 /// - MUST NOT rely on `terminate` for what has to happen: after a panic, or when it is abandoned,
 ///   it is not called. The state is dropped in any case but the last; put what must be undone into
 ///   a `Drop`.

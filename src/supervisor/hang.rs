@@ -30,7 +30,8 @@ use std::fmt;
 /// - Its timers do not fire, its monitors tell nobody, and what it answers vanishes: the callers whose
 ///   replies it kept are told `Crashed` when it tries, and at the latest when it drops them. One reply
 ///   is beyond that: that of a call whose own handler, in another service, has not returned yet.
-/// - Its name is its child's, and so is its mailbox. It can free or close neither.
+/// - Its name is its child's, and so is its mailbox. It can neither free nor tag the one, nor close the
+///   other.
 /// - A call that it waits for goes on, and so does a request that it made before: what was asked for
 ///   happens.
 /// - What it owns it may still end: a [`SupervisorHandle`](crate::SupervisorHandle) in its state stops

@@ -78,7 +78,7 @@ pub enum SupervisionEvent {
         busy: Option<Duration>,
     },
     /// A limit of a child with [`OnHang::Wait`](crate::OnHang::Wait) has passed, and it is waited for
-    /// all the same. Once for each limit of an incarnation.
+    /// all the same. Once for each start, stop and handing over that it was asked for.
     Overdue {
         /// The path of the supervisor.
         supervisor: Arc<str>,
@@ -325,7 +325,8 @@ pub struct Unstopped {
     pub thread_id: Option<ThreadId>,
     /// What it is busy with: the message in its handler, as
     /// [`Service::label`](crate::Service::label) calls it, or `init` (the factory and `init`),
-    /// `idle`, `terminate`, `drop` (that of its state). `None` where that is not known.
+    /// `idle`, `system` (the system lane), `terminate`, `drop` (that of its state). `None` where that
+    /// is not known.
     pub label: Option<&'static str>,
     /// For how long it has been busy with that, by the clock of the tree.
     pub busy: Option<Duration>,

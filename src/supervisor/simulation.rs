@@ -6,7 +6,9 @@
 //!
 //! What must hold in every run:
 //!
-//! - a service never has two live incarnations;
+//! - when an incarnation of a service begins, none before it stands for the service any more;
+//! - one that hangs is treated as its `OnHang` says, and a child that left a thread behind gets
+//!   no other while there are too many;
 //! - each sender's messages are handled in their order;
 //! - every accepted message is handled, became a dead letter, or was in hand at a crash;
 //! - a state is handed over whole, or dropped;
@@ -23,14 +25,23 @@ use super::replacement::Replacement;
 use super::settings::ChildSettings;
 use super::supervisor::Supervisor;
 use super::tree::Tree;
+use crate::service::exit::Exit;
+use crate::service::fence::Fence;
 use crate::service::handle::Handle;
 use crate::service::machine::{Machine, Step};
 use crate::service::pending::Pending;
 use crate::service::scope;
 use crate::service::service::{Init, Next, Service};
 use crate::service::thread::{ExitGuard, Host, Job};
+use crate::service::zombies::Zombies;
 use crate::sync::{Clock, ManualClock, Mutex};
-use crate::{Backoff, Context, Mailbox as Keep, Overflow, Reply, Restart, Strategy, child};
+use crate::{
+    Backoff, Context, Hung, Mailbox as Keep, OnHang, Overflow, Reply, Restart, Strategy, SupervisionEvent,
+    child,
+};
+
+/// How many abandoned threads a tree may have.
+const MOST_ABANDONED: usize = 2;
 
 /// The SplitMix64 generator: equal seeds give equal runs.
 #[derive(Clone)]
@@ -56,7 +67,9 @@ impl Chance {
 /// What is known from outside of one service.
 #[derive(Default)]
 struct Book {
-    live: usize,
+    /// Of the incarnations that have a state.
+    lives: Vec<Fence>,
+    two_at_once: bool,
     /// States that were made, by a factory or by its successor from the one before, and dropped.
     states: (usize, usize),
     handed_over: usize,
@@ -72,8 +85,8 @@ type Books = Arc<Mutex<BTreeMap<usize, Book>>>;
 struct Scripted {
     number: usize,
     books: Books,
-    /// Whether `init` was called for it.
-    is_up: bool,
+    /// Of the incarnation whose `init` was called with it.
+    life: Option<Fence>,
 }
 
 enum Msg {
@@ -100,7 +113,7 @@ impl Msg {
 
 impl Scripted {
     fn new(number: usize, books: &Books, old: Option<Self>) -> Self {
-        let scripted = Self { number, books: Arc::clone(books), is_up: false };
+        let scripted = Self { number, books: Arc::clone(books), life: None };
         scripted.book(|book| {
             book.states.0 += 1;
             book.handed_over += usize::from(old.is_some());
@@ -117,13 +130,13 @@ impl Service for Scripted {
     type Msg = Msg;
     type Error = &'static str;
 
-    fn init(&mut self, _: &mut Context<Self>) -> Result<Init, &'static str> {
-        self.is_up = true;
-        let live = self.book(|book| {
-            book.live += 1;
-            book.live
+    fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, &'static str> {
+        let fence = self.life.insert(cx.fence()).clone();
+        // Written down, as a panic would be taken for a crash of the service.
+        self.book(|book| {
+            book.two_at_once |= book.lives.iter().any(Fence::is_open);
+            book.lives.push(fence);
         });
-        assert_eq!(live, 1, "two live incarnations of service {}", self.number);
         Ok(Init::Ready)
     }
 
@@ -157,10 +170,10 @@ fn msg_kind(number: u64) -> Kind {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        let was_up = self.is_up;
+        let own = self.life.as_ref().map(Fence::epoch);
         self.book(|book| {
             book.states.1 += 1;
-            book.live -= usize::from(was_up);
+            book.lives.retain(|fence| Some(fence.epoch()) != own);
         });
     }
 }
@@ -170,7 +183,22 @@ struct Running {
     guard: ExitGuard,
     machine: Box<dyn Machine>,
     until: Option<Instant>,
+    /// It makes no step until it is let go.
+    hangs: bool,
 }
+
+impl Running {
+    fn is_service(&self) -> bool {
+        self.guard.incarnation.node.name.starts_with("service-")
+    }
+
+    fn is_due_at(&self) -> Option<Instant> {
+        self.until.filter(|_| !self.hangs)
+    }
+}
+
+/// What was told, and when.
+type Told = Arc<Mutex<Vec<(Instant, SupervisionEvent)>>>;
 
 struct World {
     seed: u64,
@@ -181,6 +209,10 @@ struct World {
     running: Vec<Running>,
     books: Books,
     services: Vec<Handle<Msg>>,
+    /// What is done about each service when it hangs.
+    on_hang: Vec<OnHang>,
+    told: Told,
+    zombies: Zombies,
     supervisors: Vec<Handle<Request>>,
     terminations: Vec<Pending<Result<(), TerminateChildError>, Request>>,
     restarts: Vec<Pending<Result<(), RestartChildError>, Request>>,
@@ -203,6 +235,9 @@ impl World {
             running: Vec::new(),
             books: Books::default(),
             services: Vec::new(),
+            on_hang: Vec::new(),
+            told: Told::default(),
+            zombies: Zombies::default(),
             supervisors: Vec::new(),
             terminations: Vec::new(),
             restarts: Vec::new(),
@@ -219,7 +254,13 @@ impl World {
         let restart = [Restart::Permanent, Restart::Transient, Restart::Temporary][self.chance.below(3)];
         let keep = if self.chance.one_in(4) { Keep::Clear } else { Keep::Keep };
         let overflow = if self.chance.one_in(2) { Overflow::Reject } else { Overflow::DropOldest };
+        let on_hang = [OnHang::Abandon, OnHang::Abandon, OnHang::Wait, OnHang::AbortProcess];
+        let on_hang = on_hang[self.chance.below(4)];
+        self.on_hang.push(on_hang);
         let spec = child(format!("service-{number}"), move || Scripted::new(number, &books, None))
+            .on_hang(on_hang)
+            .init_timeout(self.limit())
+            .shutdown(self.limit())
             .capacity(1 + self.chance.below(8))
             .max_capacity(8)
             .restart(restart)
@@ -230,6 +271,11 @@ impl World {
             });
         self.services.push(spec.handle());
         spec
+    }
+
+    /// Of a start or a stop.
+    fn limit(&mut self) -> Duration {
+        Duration::from_millis([20, 100, 5000][self.chance.below(3)])
     }
 
     /// A tree of up to three levels with a few services each.
@@ -255,13 +301,28 @@ impl World {
         supervisor
     }
 
+    /// The whole tree, whose root is told of everything.
+    fn tree(&mut self) -> Tree {
+        let (told, clock) = (Arc::clone(&self.told), self.clock.clone());
+        let root = self
+            .supervisor("root".into(), 2)
+            .clock(self.clock.clone())
+            .max_abandoned(MOST_ABANDONED)
+            .on_event(move |event| told.lock().push((clock.now(), event.clone())));
+        let host = Host::Simulated(Arc::clone(&self.jobs));
+        let tree = Tree::launch(root.into_plan(), host, Box::new(|| ())).expect("the plan is right");
+        self.zombies = tree.zombies();
+        tree
+    }
+
     // ---- time and turns ------------------------------------------------------------------
 
     fn adopt(&mut self) -> bool {
         let jobs = std::mem::take(&mut *self.jobs.lock());
         let any = !jobs.is_empty();
         for job in jobs {
-            self.running.push(Running { machine: (job.build)(), guard: job.guard, until: None });
+            let machine = (job.build)();
+            self.running.push(Running { machine, guard: job.guard, until: None, hangs: false });
         }
         any
     }
@@ -270,8 +331,15 @@ impl World {
     fn turn(&mut self, index: usize) -> bool {
         let now = self.clock.now();
         let running = &mut self.running[index];
+        if running.hangs {
+            return false;
+        }
         let incarnation = Arc::clone(&running.guard.incarnation);
-        match scope::enter(&incarnation, || running.machine.step(now)) {
+        let (launched, abandoned) = (self.jobs.lock().len(), self.zombies.alive());
+        let step = scope::enter(&incarnation, || running.machine.step(now));
+        self.check_launches(launched, abandoned);
+        let running = &mut self.running[index];
+        match step {
             Step::Again => true,
             Step::Idle(until) => {
                 running.until = until;
@@ -307,7 +375,7 @@ impl World {
     /// Lets time pass to the next thing that waits for it, if anything does within `most`.
     fn pass(&mut self, most: Duration) -> bool {
         let now = self.clock.now();
-        let next = self.running.iter().filter_map(|running| running.until).filter(|at| *at > now).min();
+        let next = self.running.iter().filter_map(Running::is_due_at).filter(|at| *at > now).min();
         match next.map(|at| at - now) {
             Some(wait) if wait <= most => {
                 self.hand.advance(wait);
@@ -320,8 +388,10 @@ impl World {
     // ---- what happens --------------------------------------------------------------------
 
     fn act(&mut self) {
-        match self.chance.below(20) {
+        match self.chance.below(22) {
             0 | 1 => self.ask_supervisor(),
+            20 => self.hang(),
+            21 => self.let_go(),
             2 => drop(self.pass(Duration::from_millis(100))),
             3..=5 => self.settle(),
             6..=9 if !self.running.is_empty() => {
@@ -330,6 +400,24 @@ impl World {
                 self.turn(index);
             }
             _ => self.send(),
+        }
+    }
+
+    /// A service hangs, wherever it is.
+    fn hang(&mut self) {
+        let services = (0..self.running.len()).filter(|index| self.running[*index].is_service());
+        let services: Vec<_> = services.collect();
+        if !services.is_empty() {
+            let index = services[self.chance.below(services.len())];
+            self.running[index].hangs = true;
+        }
+    }
+
+    /// One that hangs comes back, if chance finds it.
+    fn let_go(&mut self) {
+        if !self.running.is_empty() {
+            let index = self.chance.below(self.running.len());
+            self.running[index].hangs = false;
         }
     }
 
@@ -401,11 +489,66 @@ impl World {
 
     // ---- what must hold ------------------------------------------------------------------
 
+    /// Those that were launched in a step before which there were so many zombies.
+    fn check_launches(&self, launched: usize, abandoned: usize) {
+        let jobs = self.jobs.lock();
+        for job in &jobs[launched.min(jobs.len())..] {
+            let node = &job.guard.incarnation.node;
+            let refused = self.zombies.too_many_for(node, false).is_some() && abandoned >= MOST_ABANDONED;
+            assert!(!refused, "seed {}: {} has left a zombie", self.seed, node.name);
+        }
+        let most = MOST_ABANDONED + self.services.len();
+        assert!(self.zombies.alive() <= most, "seed {}: too many zombies", self.seed);
+    }
+
+    /// Each that hung was treated as was said. The whole had to stop by a deadline.
+    fn check_hung(&self, deadline: Instant) -> Tally {
+        let mut tally = Tally::default();
+        let mut once = BTreeSet::new();
+        for (at, event) in self.told.lock().iter() {
+            let (what, child, epoch, why) = match event {
+                SupervisionEvent::Overdue { child, epoch, why, .. } => ("overdue", child, *epoch, *why),
+                SupervisionEvent::Aborting { hung, why } => ("abort", &hung.child, hung.epoch, *why),
+                SupervisionEvent::Abandoned { child, epoch, why, .. } => ("abandon", child, *epoch, *why),
+                SupervisionEvent::Crashed(crash) => {
+                    tally.refused += u64::from(matches!(crash.exit, Exit::TooManyAbandoned { .. }));
+                    continue;
+                }
+                _ => continue,
+            };
+            let context = format!("seed {}: {child}, {what}", self.seed);
+            // What it was asked for, by when: to start, to stop, to hand over.
+            let asked = match event {
+                SupervisionEvent::Overdue { after, .. } => Some((why == Hung::Grace, *at - *after)),
+                _ => None,
+            };
+            assert!(once.insert((what, Arc::clone(child), epoch, asked)), "{context}: twice");
+            let Some(on_hang) = self.on_hang_of(child) else { panic!("{context}: a supervisor hung") };
+            let fits = match (what, on_hang) {
+                ("overdue", on_hang) => on_hang == OnHang::Wait,
+                ("abort", on_hang) => on_hang == OnHang::AbortProcess,
+                (_, OnHang::Wait) => *at >= deadline,
+                (_, OnHang::AbortProcess) => once.contains(&("abort", Arc::clone(child), epoch, None)),
+                (_, OnHang::Abandon) => true,
+            };
+            assert!(fits, "{context}: {on_hang:?}");
+            tally.count(what);
+        }
+        assert_eq!(tally.abandoned, self.zombies.ever(), "seed {}", self.seed);
+        tally
+    }
+
+    fn on_hang_of(&self, child: &str) -> Option<OnHang> {
+        let number: usize = child.strip_prefix("service-")?.parse().ok()?;
+        self.on_hang.get(number).copied()
+    }
+
     fn check(&self) {
         let books = self.books.lock();
         for (number, book) in books.iter() {
             let context = format!("seed {}, service {number}", self.seed);
-            assert_eq!(book.live, 0, "{context}: its state was dropped");
+            assert!(!book.two_at_once, "{context}: one incarnation after the other");
+            assert!(book.lives.is_empty(), "{context}: its state was dropped");
             assert_eq!(book.states.0, book.states.1, "{context}: each of its states, once");
             let handled: Vec<_> = book.handled.iter().copied().filter(|n| *n != u64::MAX).collect();
             assert!(handled.is_sorted(), "{context}: handled in order");
@@ -421,13 +564,42 @@ impl World {
     }
 }
 
-/// One run: a random tree, random traffic, an orderly stop. How many messages were sent, and how
-/// many states handed over.
-fn run(seed: u64) -> (u64, usize) {
+/// How often what happened.
+#[derive(Debug, Default)]
+struct Tally {
+    sent: u64,
+    overdue: u64,
+    aborted: u64,
+    abandoned: u64,
+    refused: u64,
+    handed_over: u64,
+}
+
+impl Tally {
+    fn count(&mut self, what: &str) {
+        match what {
+            "overdue" => self.overdue += 1,
+            "abort" => self.aborted += 1,
+            _ => self.abandoned += 1,
+        }
+    }
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            overdue: self.overdue + other.overdue,
+            aborted: self.aborted + other.aborted,
+            abandoned: self.abandoned + other.abandoned,
+            refused: self.refused + other.refused,
+            handed_over: self.handed_over + other.handed_over,
+        }
+    }
+}
+
+/// One run: a random tree, random traffic, an orderly stop.
+fn run(seed: u64) -> Tally {
     let mut world = World::new(seed);
-    let root = world.supervisor("root".into(), 2).clock(world.clock.clone());
-    let host = Host::Simulated(Arc::clone(&world.jobs));
-    let tree = Tree::launch(root.into_plan(), host, Box::new(|| ())).expect("the plan is right");
+    let tree = world.tree();
     world.settle();
     for _ in 0..300 {
         world.act();
@@ -438,16 +610,21 @@ fn run(seed: u64) -> (u64, usize) {
     while world.pass(Duration::from_secs(100)) {
         world.settle();
     }
-    assert_eq!(world.running.len(), 0, "seed {seed}: the tree ended");
-    assert!(tree.has_ended(), "seed {seed}: and said so");
+    assert!(tree.has_ended(), "seed {seed}: the tree ended, and said so");
+    let all_given_up = world.running.iter().all(|running| running.guard.incarnation.is_abandoned());
+    assert!(all_given_up, "seed {seed}: only zombies are left");
+    assert_eq!(world.zombies.alive(), world.running.len(), "seed {seed}: each is known");
+    world.running.iter_mut().for_each(|running| running.hangs = false);
+    world.settle();
+    assert_eq!((world.running.len(), world.zombies.alive()), (0, 0), "seed {seed}: and goes");
     let answered = world.terminations.iter().all(Pending::is_ready)
         && world.restarts.iter().all(Pending::is_ready)
         && world.replacements.iter().all(Pending::is_ready)
         && world.settings.iter().all(Pending::is_ready);
     assert!(answered, "seed {seed}: every request is answered");
     world.check();
-    let handed_over = world.books.lock().values().map(|book| book.handed_over).sum();
-    (world.sent, handed_over)
+    let handed_over = world.books.lock().values().map(|book| book.handed_over as u64).sum();
+    Tally { sent: world.sent, handed_over, ..world.check_hung(deadline) }
 }
 
 #[test]
@@ -456,18 +633,17 @@ fn simulation_of_many_trees() {
         run(seed.parse().expect("UNDERPIN_SEED is a number"));
         return;
     }
-    let (sent, handed_over) = (0..400).map(run).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
-    assert!(sent > 10_000, "the runs did something: {sent} messages");
-    assert!(handed_over > 100, "and changed something: {handed_over} states");
+    let all = (0..400).map(run).reduce(Tally::add).unwrap_or_default();
+    let Tally { sent, overdue, aborted, abandoned, refused, handed_over } = all;
+    let enough = sent > 10_000 && overdue > 50 && aborted > 50 && abandoned > 200 && refused > 100;
+    assert!(enough && handed_over > 100, "the runs did something: {all:?}");
 }
 
 #[test]
 fn a_seed_replays() {
     let trace = |seed| {
         let mut world = World::new(seed);
-        let root = world.supervisor("root".into(), 2).clock(world.clock.clone());
-        let host = Host::Simulated(Arc::clone(&world.jobs));
-        let tree = Tree::launch(root.into_plan(), host, Box::new(|| ())).expect("the plan is right");
+        let tree = world.tree();
         world.settle();
         (0..300).for_each(|_| world.act());
         tree.ask_to_stop(None);

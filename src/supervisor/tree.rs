@@ -131,6 +131,11 @@ impl Tree {
         self.watch.exit.lock().clone()
     }
 
+    #[cfg(test)]
+    pub(crate) fn zombies(&self) -> Zombies {
+        self.site.zombies.clone()
+    }
+
     /// Whether the root has ended.
     #[cfg(test)]
     pub(crate) fn has_ended(&self) -> bool {

@@ -7,6 +7,7 @@ mod close;
 mod cycle;
 mod end;
 mod evict;
+mod fence;
 mod handover;
 mod letters;
 mod monitor;

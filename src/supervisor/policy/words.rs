@@ -141,7 +141,7 @@ pub(crate) enum Action {
     /// Wait no longer for an incarnation: it counts as gone, and what it says from now on is stale.
     Abandon { key: Key, epoch: Epoch, why: Hung },
     /// Report: one that is waited for as long as it takes has taken longer than its limit. Once for
-    /// each limit of an incarnation.
+    /// each start, stop and handing over.
     Overdue {
         key: Key,
         epoch: Epoch,
