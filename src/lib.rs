@@ -21,6 +21,7 @@
 //!   one service, suspends and resumes it.
 //! - [`OnHang`] says what is done about a thread that does not come back. Its [`Fence`] tells an
 //!   incarnation whether it still stands for its child.
+//! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, patterns.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
@@ -28,6 +29,7 @@
 mod error;
 #[cfg(feature = "foundation")]
 mod foundation;
+pub mod guide;
 mod registry;
 mod service;
 mod supervisor;

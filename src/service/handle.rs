@@ -122,6 +122,11 @@ impl<M: Send + 'static> Handle<M> {
     /// # Errors
     ///
     /// As [`call`](Self::call).
+    ///
+    /// # Blocking
+    ///
+    /// As [`call`](Self::call), at most `timeout` for the answer once the message is in, and before
+    /// that at most `timeout` for space in a full mailbox.
     pub fn call_timeout<T: Send + 'static>(
         &self,
         timeout: Duration,
@@ -135,6 +140,11 @@ impl<M: Send + 'static> Handle<M> {
     /// # Errors
     ///
     /// As [`call`](Self::call).
+    ///
+    /// # Blocking
+    ///
+    /// As [`call`](Self::call), for space and for the answer together until `deadline`. Unbounded,
+    /// it still waits for space only as long as the overflow policy says.
     pub fn call_by<T: Send + 'static>(
         &self,
         deadline: Deadline,
@@ -210,6 +220,10 @@ impl<M: Send + 'static> Handle<M> {
     ///
     /// As [`cast`](Self::cast).
     ///
+    /// # Blocking
+    ///
+    /// As [`cast`](Self::cast): on a full mailbox alone, and never for the answer.
+    ///
     /// # Example
     ///
     /// ```no_run
@@ -235,6 +249,10 @@ impl<M: Send + 'static> Handle<M> {
     /// # Errors
     ///
     /// As [`cast`](Self::cast).
+    ///
+    /// # Blocking
+    ///
+    /// As [`cast`](Self::cast), and not beyond `deadline`.
     pub fn request_by<T: Send + 'static>(
         &self,
         deadline: Deadline,
@@ -263,6 +281,13 @@ impl<M: Send + 'static> Handle<M> {
     /// # Errors
     ///
     /// When it does not end in time, and when a service stops itself.
+    ///
+    /// # Blocking
+    ///
+    /// Until the incarnation has ended, its `terminate` and the drop of its state included, at most
+    /// 5 s by the clock of the tree. The deadline of a handler's caller does not apply, and two
+    /// services that stop each other are not told that they close a cycle: both wait until their
+    /// time is over.
     pub fn stop(&self) -> Result<(), StopError> {
         self.stop_timeout(DEFAULT_TIMEOUT)
     }
@@ -272,6 +297,10 @@ impl<M: Send + 'static> Handle<M> {
     /// # Errors
     ///
     /// As [`stop`](Self::stop).
+    ///
+    /// # Blocking
+    ///
+    /// As [`stop`](Self::stop), at most `timeout`.
     pub fn stop_timeout(&self, timeout: Duration) -> Result<(), StopError> {
         let name = self.core.name();
         if self.core.is_me() {
@@ -291,6 +320,11 @@ impl<M: Send + 'static> Handle<M> {
 
     /// Waits until the child is gone for good; `None` when `timeout` came first. Its supervisor may
     /// hear of that a moment later: until then it says that the child is running.
+    ///
+    /// # Blocking
+    ///
+    /// Until the child is gone for good, at most `timeout`, by the clock of the tree. A child that is
+    /// restarted is not gone, and a service that waits for its own end waits for all of it.
     ///
     /// # Example
     ///

@@ -33,6 +33,11 @@ impl<T: Send + 'static, M: Send + 'static> Pending<T, M> {
     /// # Errors
     ///
     /// As [`Handle::call`]; a message that was sent is not handed back.
+    ///
+    /// # Blocking
+    ///
+    /// Until the service answers, crashes or stops, at most 5 s. Inside a handler the deadline of that
+    /// handler's caller applies too.
     pub fn wait(self) -> Result<T, CallError<M>> {
         self.wait_limited(Limit::In(DEFAULT_TIMEOUT))
     }
@@ -42,6 +47,10 @@ impl<T: Send + 'static, M: Send + 'static> Pending<T, M> {
     /// # Errors
     ///
     /// As [`wait`](Self::wait).
+    ///
+    /// # Blocking
+    ///
+    /// As [`wait`](Self::wait), until `deadline` instead; [`Deadline::unbounded`] for ever.
     pub fn wait_by(self, deadline: Deadline) -> Result<T, CallError<M>> {
         self.wait_limited(Limit::By(deadline))
     }

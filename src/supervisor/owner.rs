@@ -169,7 +169,13 @@ impl SupervisorHandle {
         self.tree.abandoned()
     }
 
-    /// Waits until the tree has ended by itself, by escalation; `None` when `timeout` came first.
+    /// Waits until the tree has ended by itself, by escalation or because its significant
+    /// children are done; `None` when `timeout` came first.
+    ///
+    /// # Blocking
+    ///
+    /// Until the root supervisor has ended, for whatever reason, at most `timeout` by the clock of the
+    /// tree.
     pub fn wait(&self, timeout: Duration) -> Option<Exit> {
         self.tree.wait(timeout)
     }

@@ -158,6 +158,11 @@ impl SupervisorRef {
     /// # Errors
     ///
     /// When it is not stopped, or does not exist.
+    ///
+    /// # Blocking
+    ///
+    /// On the supervisor, which answers at all times and waits for no child; below another
+    /// supervisor also for its own restart, if one is pending.
     pub fn delete_child(&self, name: &str) -> Result<(), DeleteChildError> {
         let answer = self.ask(|reply| Request::Delete(name.into(), reply));
         answer.unwrap_or_else(|| Err(DeleteChildError::unanswered(name.into())))
@@ -299,6 +304,10 @@ impl SupervisorRef {
     ///
     /// When a setting is wrong, and when the supervisor is stopping or gone: then nothing is
     /// changed.
+    ///
+    /// # Blocking
+    ///
+    /// As [`delete_child`](Self::delete_child).
     pub fn reconfigure(&self, settings: SupervisorSettings) -> Result<(), ReconfigureError> {
         let answer = self.ask(|reply| Request::Configure(settings, reply));
         answer.unwrap_or_else(|| Err(ReconfigureError::unanswered(self.name().into())))
@@ -312,6 +321,10 @@ impl SupervisorRef {
     ///
     /// When a setting is wrong, when there is no such child, and when the supervisor is stopping or
     /// gone: then nothing is changed.
+    ///
+    /// # Blocking
+    ///
+    /// As [`delete_child`](Self::delete_child).
     pub fn reconfigure_child(
         &self,
         name: &str,
@@ -324,12 +337,20 @@ impl SupervisorRef {
     /// The children, in the order of their start. Empty when the supervisor is gone.
     /// The children, in the order of their start. Empty when the supervisor is gone, and for an
     /// incarnation that was [abandoned](crate::OnHang).
+    ///
+    /// # Blocking
+    ///
+    /// As [`delete_child`](Self::delete_child).
     pub fn which_children(&self) -> Vec<ChildInfo> {
         self.ask(Request::Which).unwrap_or_default()
     }
 
     /// How many children are where. All zero when the supervisor is gone, and for an
     /// incarnation that was [abandoned](crate::OnHang).
+    ///
+    /// # Blocking
+    ///
+    /// As [`delete_child`](Self::delete_child).
     pub fn count_children(&self) -> ChildCounts {
         self.ask(Request::Count).unwrap_or_default()
     }

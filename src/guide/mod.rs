@@ -1,0 +1,27 @@
+//! The cookbook: how things are put together here, chapter by chapter, in plain words.
+//!
+//! The reference says what each item does; these pages say which one to take, what it costs, and where
+//! its limits are. There is no code in this module.
+//!
+//! 1. [`supervision`]: strategies, start order, intensity and backoff, trees, factories, what is lost.
+//! 2. [`operation`]: the running tree. Threads that hang, changes without an end, shutdown, and how
+//!    to read what a tree shows of itself.
+//! 3. [`capacities`]: how long a queue may be, and what becomes of one message more;
+//!    dead letters, partitions.
+//! 4. [`calls`]: deadlines that are inherited, answers that come later, cycles.
+//! 5. [`patterns`]: what works well, and what does not.
+
+#[doc = include_str!("calls.md")]
+pub mod calls {}
+
+#[doc = include_str!("capacities.md")]
+pub mod capacities {}
+
+#[doc = include_str!("operation.md")]
+pub mod operation {}
+
+#[doc = include_str!("patterns.md")]
+pub mod patterns {}
+
+#[doc = include_str!("supervision.md")]
+pub mod supervision {}
