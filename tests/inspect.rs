@@ -2,13 +2,13 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use common::*;
 use underpin::{
-    AutoShutdown, ChildKind, Clock, Exit, InspectError, Lifecycle, ManualClock, NodeInfo, Overflow, Restart,
-    Strategy, SupervisionEvent, Supervisor, SupervisorHandle,
+    AutoShutdown, ChildKind, Clock, Context, Exit, Handle, Init, InspectError, Lifecycle, ManualClock, Next,
+    NodeInfo, Overflow, Restart, Service, Strategy, SupervisionEvent, Supervisor, SupervisorHandle,
 };
 
 fn node<'a>(tree: &'a NodeInfo, path: &str) -> &'a NodeInfo {
@@ -330,6 +330,28 @@ fn who_hangs_in_init_is_reported_too() {
     started.done().expect("starts after all");
 }
 
+/// It was quick before, but it rested since.
+#[test]
+fn who_hangs_in_the_first_message_after_a_rest_is_reported_at_the_limit() {
+    let (clock, hand) = Clock::manual();
+    let events = Events::new();
+    let spec = bot("a", &Journal::new()).stuck_after(SECOND);
+    let handle = spec.handle();
+    let app = patient("app").clock(clock).on_event(events.hook()).child(spec).start().expect("starts");
+    for _ in 0..200 {
+        handle.cast(Msg::Add(1)).expect("sent");
+    }
+    assert_eq!(handle.call(Msg::Total).ok(), Some(200));
+    eventually("it rests", || {
+        let tree = app.inspect().expect("up");
+        node(&tree, "app/a").current.is_none()
+    });
+    let release = occupy(&handle);
+    hand.advance(SECOND);
+    events.wait(|event| stuck(event) == Some(("a", "Do", 1, SECOND)));
+    release.open();
+}
+
 /// A quick service looks at its clock seldom: that must not make one message of many.
 #[test]
 fn many_messages_that_take_less_than_the_limit_are_not_reported_as_one() {
@@ -501,4 +523,61 @@ fn the_time_of_a_callback_and_of_an_order_is_not_that_of_the_message_behind_it()
     inside.wait();
     assert_eq!((busy().label, busy().busy), ("Do", Duration::ZERO), "after an order");
     release.open();
+}
+
+/// Takes three seconds over its idle time-out, then hangs in the message that came meanwhile.
+struct Dozer {
+    me: Handle<(Latch, Latch)>,
+    hand: ManualClock,
+    next: (Latch, Latch),
+}
+
+impl Service for Dozer {
+    type Msg = (Latch, Latch);
+    type Error = std::convert::Infallible;
+
+    fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Self::Error> {
+        cx.set_idle_timeout(Some(SECOND));
+        Ok(Init::Ready)
+    }
+
+    fn idle(&mut self, _: &mut Context<Self>) -> Result<Next, Self::Error> {
+        self.hand.advance(3 * SECOND);
+        self.me.cast(self.next.clone()).expect("there is room");
+        Ok(Next::Continue)
+    }
+
+    fn handle(
+        &mut self,
+        (inside, release): (Latch, Latch),
+        _: &mut Context<Self>,
+    ) -> Result<Next, Self::Error> {
+        inside.open();
+        release.wait();
+        Ok(Next::Continue)
+    }
+}
+
+#[test]
+fn the_time_of_an_idle_time_out_is_not_that_of_the_message_behind_it() {
+    let (clock, hand) = Clock::manual();
+    let next = (Latch::new(), Latch::new());
+    let me: Arc<OnceLock<Handle<_>>> = Arc::default();
+    let (own, made) = (Arc::clone(&me), (hand.clone(), next.clone()));
+    let spec = underpin::child("dozer", move || Dozer {
+        me: own.get().expect("it is there").clone(),
+        hand: made.0.clone(),
+        next: made.1.clone(),
+    });
+    me.set(spec.handle()).expect("once");
+    let app = patient("app").clock(clock).child(spec).start().expect("starts");
+    eventually("it rests", || {
+        let tree = app.inspect().expect("up");
+        node(&tree, "app/dozer").current.is_none()
+    });
+    hand.advance(SECOND);
+    next.0.wait();
+    let tree = app.inspect().expect("up");
+    assert_eq!(node(&tree, "app/dozer").current.map(|current| current.busy), Some(Duration::ZERO));
+    next.1.open();
 }

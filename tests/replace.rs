@@ -209,19 +209,26 @@ fn timers_and_monitors_of_the_old_incarnation_end_with_it() {
 }
 
 #[test]
-fn a_temporary_child_goes_on_like_any_other() {
-    let journal = Journal::new();
-    let spec = bot("a", &journal).restart(Restart::Temporary);
-    let handle = spec.handle();
-    let sup = Supervisor::new("app").child(spec).start().expect("starts");
-    for total in 1..4 {
-        add(&handle, 1);
-        sup.replace_child("a", heir("a", &journal)).expect("replaced");
-        assert_eq!(handle.call(Msg::Total).expect("answered"), total);
+fn a_child_that_is_not_always_restarted_goes_on_like_any_other() {
+    for restart in [Restart::Temporary, Restart::Transient] {
+        let journal = Journal::new();
+        let spec = bot("a", &journal).restart(restart);
+        let handle = spec.handle();
+        let sup = Supervisor::new("app").child(spec).start().expect("starts");
+        for n in 1..4 {
+            let release = occupy(&handle);
+            handle.cast(Msg::Add(1)).expect("accepted");
+            let total = handle.request(Msg::Total).expect("accepted");
+            let replacing = replace_aside(&sup, "a", heir("a", &journal));
+            release.open();
+            replacing.done().expect("replaced");
+            assert_eq!(total.wait().expect("its mailbox was never closed"), n);
+        }
+        assert!(handle.wait_down(Duration::ZERO).is_none());
+        assert_eq!(handle.status().dead_letters, 0);
+        handle.cast(quit()).expect("accepted");
+        assert_eq!(handle.wait_down(LONG).expect("it is not restarted").epoch, 4);
     }
-    assert!(handle.wait_down(Duration::ZERO).is_none());
-    handle.cast(boom()).expect("accepted");
-    assert_eq!(handle.wait_down(LONG).expect("it is not restarted").epoch, 4);
 }
 
 // ---- a service of another type -----------------------------------------------------------
@@ -424,6 +431,23 @@ impl Drop for HangsInDrop {
     }
 }
 
+/// Has the service hang when its timers are dropped. The first latch tells so, the second lets go.
+fn hang_in_timer(handle: &Handle<Msg>) -> (Latch, Latch) {
+    let (inside, release) = (Latch::new(), Latch::new());
+    let hangs = HangsInDrop(inside.clone(), release.clone());
+    let set_timer = act(move |_, cx| {
+        let never = act(move |_, _| {
+            let _held = &hangs;
+            Ok(Next::Continue)
+        });
+        cx.send_after(LONG * 100, never);
+        Ok(Next::Continue)
+    });
+    handle.cast(set_timer).expect("accepted");
+    handle.call(Msg::Total).expect("answered");
+    (inside, release)
+}
+
 #[test]
 fn one_that_hangs_in_what_it_leaves_behind_is_abandoned_and_its_state_goes_to_the_janitor() {
     let journal = Journal::new();
@@ -438,19 +462,7 @@ fn one_that_hangs_in_what_it_leaves_behind_is_abandoned_and_its_state_goes_to_th
     let handle = spec.handle();
     let sup = Supervisor::new("app").clock(clock).child(spec).start().expect("starts");
     let parked = handle.request(park()).expect("accepted");
-    let (inside, release) = (Latch::new(), Latch::new());
-    let hangs = HangsInDrop(inside.clone(), release.clone());
-    let set_timer = act(move |_, cx| {
-        let held = hangs;
-        let never = act(move |_, _| {
-            let _held = &held;
-            Ok(Next::Continue)
-        });
-        cx.send_after(LONG, never);
-        Ok(Next::Continue)
-    });
-    handle.cast(set_timer).expect("accepted");
-    handle.call(Msg::Total).expect("answered");
+    let (inside, release) = hang_in_timer(&handle);
     let replacing = replace_aside(&sup, "a", heir("a", &journal));
     inside.wait();
     assert!(!journal.has("a drop"), "it was handed over");
@@ -462,6 +474,30 @@ fn one_that_hangs_in_what_it_leaves_behind_is_abandoned_and_its_state_goes_to_th
     release.open();
     assert!(sup.shutdown(LONG).unstopped.len() <= 1);
     assert_eq!(threads.lock().unwrap_or_else(PoisonError::into_inner)[..], ["app:janitor".to_owned()]);
+}
+
+#[test]
+fn one_that_is_terminated_just_after_it_handed_over_was_shut_down_and_its_state_is_dropped() {
+    let journal = Journal::new();
+    let (sup, handle) = one(Supervisor::new("app"), &journal);
+    let parked = handle.request(park()).expect("accepted");
+    let (inside, release) = hang_in_timer(&handle);
+    let replacing = replace_aside(&sup, "a", heir("a", &journal));
+    inside.wait();
+    let terminating = aside({
+        let reference = sup.reference();
+        move || reference.terminate_child("a")
+    });
+    let error = replacing.done().expect_err("it was terminated");
+    assert!(matches!(error, ReplaceChildError::ShuttingDown { .. }), "{error}");
+    journal.wait_line("a drop");
+    assert!(matches!(parked.wait(), Err(CallError::Stopped { .. })));
+    release.open();
+    terminating.done().expect("terminated");
+    assert!(matches!(handle.wait_down(LONG).expect("down").exit, Exit::Shutdown));
+    let last = sup.which_children()[0].last_exit.clone();
+    assert!(matches!(last, Some(Exit::Shutdown)), "{last:?}");
+    assert_eq!(journal.all(), ["a init 1", "a drop"]);
 }
 
 #[test]

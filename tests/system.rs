@@ -311,6 +311,45 @@ fn a_service_that_is_abandoned_over_an_order_tells_the_asker() {
     release.open();
 }
 
+/// It hangs in a message, so it is its supervisor who sees to what waits in the lane.
+#[test]
+fn what_waits_for_a_service_that_is_abandoned_for_good_is_refused() {
+    let spec = bot("a", &Journal::new()).shutdown(MS);
+    let handle = spec.handle();
+    let sup = patient("app").child(spec).start().expect("starts");
+    let release = occupy(&handle);
+    let held = Arc::new(());
+    let (asker, inside) = (handle.clone(), Arc::clone(&held));
+    let waiting = aside(move || asker.sys().timeout(LONG).with_state(move |_: &mut Bot| drop(inside)));
+    eventually("it is being asked", || Arc::strong_count(&held) > 1);
+    sup.terminate_child("a").expect("gone");
+    assert_eq!(waiting.done(), Err(SystemError::Stopped { name: "a".into() }));
+    eventually("what was asked is dropped", || Arc::strong_count(&held) == 1);
+    release.open();
+}
+
+#[test]
+fn asking_inherits_the_deadline_of_the_handler_and_leaves_no_edge() {
+    let journal = Journal::new();
+    let (first, second) = (bot("x", &journal), bot("y", &journal));
+    let (x, y) = (first.handle(), second.handle());
+    let app = Supervisor::new("app").child(first).child(second).start().expect("starts");
+    let (release, callee, notes) = (occupy(&y), y.clone(), journal.clone());
+    let late = x.call_timeout(
+        MS,
+        ask(move |_, _, _reply| {
+            let outcome = callee.sys().by(underpin::Deadline::unbounded()).suspend();
+            notes.note(format!("{outcome:?}"));
+            Ok(Next::Continue)
+        }),
+    );
+    assert!(late.is_err(), "nobody answers");
+    journal.wait(|line| line.contains("TimedOut"));
+    release.open();
+    assert_eq!(x.call(Msg::Total).ok(), Some(0));
+    assert_eq!(app.inspect().expect("up").waits(), []);
+}
+
 /// A generic child whose state is not `Send`: the lane runs on its thread.
 #[test]
 fn a_state_that_is_not_send_can_be_looked_into() {

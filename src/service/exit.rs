@@ -9,8 +9,8 @@ use crate::error::SharedError;
 
 /// How an incarnation ended.
 ///
-/// `Normal`, `Shutdown`, `Ignored` and `Replaced` are calm; the rest is abnormal, which restarts a transient
-/// child and is reported.
+/// `Normal`, `Shutdown`, `Ignored` and `Replaced` are calm; the rest is abnormal, which restarts a
+/// transient child and is reported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Exit {

@@ -24,7 +24,7 @@ pub(crate) struct Clerk {
 
 struct Shared {
     name: String,
-    chores: Mutex<VecDeque<Chore>>,
+    chores: Mutex<Chores>,
     most: usize,
     refused: AtomicU64,
     wake: WakeCell,
@@ -32,12 +32,19 @@ struct Shared {
     done: Gate,
 }
 
+#[derive(Default)]
+struct Chores {
+    queue: VecDeque<Chore>,
+    /// The clerk has left, and found nothing more to do.
+    left: bool,
+}
+
 impl Clerk {
     /// A clerk who keeps at most `most` chores waiting; more are refused and counted.
     pub(crate) fn new(name: String, most: usize, inline: bool) -> Self {
         let shared = Shared {
             name,
-            chores: Mutex::new(VecDeque::new()),
+            chores: Mutex::new(Chores::default()),
             most,
             refused: AtomicU64::new(0),
             wake: WakeCell::default(),
@@ -51,23 +58,43 @@ impl Clerk {
         Arc::from(self.shared.name.as_str())
     }
 
-    /// Hands a chore over. Never blocks. `false` if it was refused, or if there is no thread.
+    /// Hands a chore over, unless too many wait or the clerk is about to leave. Never blocks. `false`
+    /// if it was refused: then it is dropped here, and must not be the last that holds anything of the
+    /// user's.
     pub(crate) fn submit(&self, chore: Chore) -> bool {
+        self.hand_over(chore, |shared, waiting| {
+            waiting < shared.most && !shared.closing.load(Ordering::SeqCst)
+        })
+    }
+
+    /// Hands over a chore that must not be dropped here, nor be forgotten. Never blocks. One that comes
+    /// after the clerk has left, from what did not stop in time, gets a thread of its own. `false` if
+    /// there is no thread: then it waits for whoever finishes the clerk.
+    pub(crate) fn leave(&self, chore: Chore) -> bool {
+        self.hand_over(chore, |_, _| true)
+    }
+
+    fn hand_over(&self, chore: Chore, is_taken: impl FnOnce(&Shared, usize) -> bool) -> bool {
         if self.inline {
             chore();
             return true;
         }
         let mut chores = self.shared.chores.lock();
-        if chores.len() >= self.shared.most || self.shared.closing.load(Ordering::SeqCst) {
+        if !is_taken(&self.shared, chores.queue.len()) {
             drop(chores);
             self.shared.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
-        chores.push_back(chore);
+        chores.queue.push_back(chore);
+        let has_left = chores.left;
         drop(chores);
         fence(Ordering::SeqCst);
         self.shared.wake.wake();
-        self.ensure_thread()
+        if has_left {
+            let shared = Arc::clone(&self.shared);
+            return sync::spawn(shared.name.clone(), None, move || shared.do_all()).is_ok();
+        }
+        self.shared.closing.load(Ordering::SeqCst) || self.ensure_thread()
     }
 
     /// How many chores were refused.
@@ -119,18 +146,25 @@ impl Clerk {
 }
 
 impl Shared {
+    /// The next chore; `None` also says that nobody will look again, if the clerk is to leave.
+    fn next(&self) -> Option<Chore> {
+        let mut chores = self.chores.lock();
+        let chore = chores.queue.pop_front();
+        chores.left = chore.is_none() && self.closing.load(Ordering::SeqCst);
+        chore
+    }
+
     fn do_all(&self) {
-        while let Some(chore) = { self.chores.lock().pop_front() } {
+        while let Some(chore) = self.next() {
             do_chore(chore);
         }
     }
 
     fn work(&self) {
         loop {
-            let chore = self.chores.lock().pop_front();
-            match chore {
+            match self.next() {
                 Some(chore) => do_chore(chore),
-                None if self.closing.load(Ordering::SeqCst) => break,
+                None if self.chores.lock().left => break,
                 None => self.wait(),
             }
         }
@@ -139,7 +173,7 @@ impl Shared {
 
     fn wait(&self) {
         self.wake.announce(0);
-        let idle = self.chores.lock().is_empty() && !self.closing.load(Ordering::SeqCst);
+        let idle = self.chores.lock().queue.is_empty() && !self.closing.load(Ordering::SeqCst);
         if idle && self.wake.is_asleep() {
             sync::park();
         }
@@ -180,5 +214,46 @@ mod tests {
         assert!(!clerk.submit(Box::new(|| ())));
         assert_eq!(clerk.refused(), 1);
         assert!(clerk.finish(&Clock::system(), None));
+    }
+
+    /// Tells where it is dropped.
+    struct Telltale(std::sync::mpsc::Sender<std::thread::ThreadId>);
+
+    impl Drop for Telltale {
+        fn drop(&mut self) {
+            let _ = self.0.send(std::thread::current().id());
+        }
+    }
+
+    #[test]
+    fn what_must_not_be_dropped_here_is_done_elsewhere_also_after_the_end() {
+        for has_a_thread in [false, true] {
+            let clerk = Clerk::new("clerk".into(), usize::MAX, false);
+            assert!(!has_a_thread || clerk.leave(Box::new(|| ())));
+            assert!(clerk.finish(&Clock::system(), None));
+            let (sender, dropped) = std::sync::mpsc::channel();
+            for _ in 0..2 {
+                let late = Telltale(sender.clone());
+                assert!(clerk.leave(Box::new(move || drop(late))));
+                let there = dropped.recv_timeout(std::time::Duration::from_secs(15)).expect("is done");
+                assert_ne!(there, std::thread::current().id());
+            }
+            assert!(!clerk.submit(Box::new(|| ())), "not what nobody waits for");
+        }
+    }
+
+    /// Whoever sees the clerk still there leaves it a chore that is done before the end is told.
+    #[test]
+    fn a_chore_that_races_with_the_end_is_done() {
+        for _ in 0..200 {
+            let clerk = Clerk::new("clerk".into(), usize::MAX, false);
+            let (sender, done) = std::sync::mpsc::channel();
+            clerk.leave(Box::new(|| ()));
+            std::thread::scope(|scope| {
+                scope.spawn(|| clerk.leave(Box::new(move || sender.send(()).unwrap_or_default())));
+                assert!(clerk.finish(&Clock::system(), None));
+            });
+            done.recv_timeout(std::time::Duration::from_secs(15)).expect("is done");
+        }
     }
 }

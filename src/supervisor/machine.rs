@@ -276,7 +276,9 @@ impl Supervision {
         let exit = kid.exit_kind(&ending.exit);
         self.decide(now, Event::Exited { key, epoch, exit });
         // Only now: what is said of the old one must not delay the new one.
+        let last = ending.exit.clone();
         self.report_crash(&incarnation, ending);
+        self.shred(Some(last)); // it may be the last to know, of a child that is forgotten by now
         self.shred(old);
         self.join_leaving();
     }
@@ -397,7 +399,7 @@ impl Supervision {
         kid.last_exit = last;
         if is_left {
             let child = Arc::clone(&kid.child);
-            self.site.janitor.submit(Box::new(move || child.drain()));
+            self.site.janitor.leave(Box::new(move || child.drain()));
         }
     }
 
@@ -413,14 +415,14 @@ impl Supervision {
     /// An error may hold code of the user's: it is not dropped here.
     fn shred(&self, exit: Option<Exit>) {
         if let Some(exit) = exit.filter(Exit::holds_an_error) {
-            self.site.janitor.submit(Box::new(move || drop(exit)));
+            self.site.janitor.leave(Box::new(move || drop(exit)));
         }
     }
 
     /// What is left of a child may hold code of the user's: it is not dropped here.
     fn bury(&self, child: Arc<dyn Child>) {
         child.retire(&self.site, &self.path, &Exit::Shutdown); // unless it is: one that was refused is not
-        self.site.janitor.submit(Box::new(move || child.drain()));
+        self.site.janitor.leave(Box::new(move || child.drain()));
     }
 
     fn enter(&self, state: Lifecycle) {

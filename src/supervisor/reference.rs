@@ -211,8 +211,9 @@ impl SupervisorRef {
     /// may be of another type, with the same messages; name, handles, mailbox and those who monitor
     /// the child stay. This is how code is changed while the rest runs.
     ///
-    /// - A child that runs is asked for its state between two messages. `terminate` is not called;
-    ///   the state is moved to the first call of the factory, on the thread of the next incarnation,
+    /// - A child that runs is asked for its state between two messages; a callback that is under way is
+    ///   finished, and [`is_stopping`](crate::Context::is_stopping) does not tell of it. `terminate` is not
+    ///   called; the state is moved to the first call of the factory, on the thread of the next incarnation,
     ///   which goes on with the queue. Replies that it kept are still good. Timers, monitors and the
     ///   idle time-out that it had set end with it: the new `init` sets its own. It is no restart:
     ///   nothing is charged, nothing waits, no sibling is touched.

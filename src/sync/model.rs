@@ -154,6 +154,7 @@ pub(crate) enum Mutant {
     HoldBlindly,
     IgnoreStop,
     JoinWithoutFence,
+    KeepAsking,
     LeaveAsleep,
     LeaveForAll,
     LookAwayBlindly,

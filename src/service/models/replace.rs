@@ -78,6 +78,19 @@ fn hand_over_against_abandon() {
     accounted(&child, &hand, back);
 }
 
+/// It is called off before it is heard of: the incarnation goes on, and sleeps when there is nothing.
+fn called_off() {
+    let child = Child::new(2, Overflow::Reject);
+    let hand = Arc::new(Hand::new());
+    let back = hand.close();
+    let first = child.start(None);
+    ask_for_state(&child, &hand);
+    assert!(child.note(1) && child.cast(Msg::Last));
+    joined(first);
+    assert_eq!(child.handled(), [1]);
+    accounted(&child, &hand, back);
+}
+
 /// A hand-over, a crash, and an order to stop for good that calls it off: one ending, one state.
 fn hand_over_against_stop_and_crash() {
     let child = Child::new(2, Overflow::Reject);
@@ -125,6 +138,16 @@ fn who_is_abandoned_hands_nothing_over() {
 #[test]
 fn a_state_that_is_given_to_nobody_is_found() {
     finds(Mutant::GiveToNobody, hand_over_against_abandon);
+}
+
+#[test]
+fn who_was_asked_in_vain_goes_on() {
+    holds("called off", called_off);
+}
+
+#[test]
+fn a_request_that_is_heard_again_and_again_is_found() {
+    finds(Mutant::KeepAsking, called_off);
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Supervision {
         let leaving = std::mem::take(&mut self.leaving);
         let (plan, epoch) = (Arc::clone(&self.plan), self.me.epoch);
         self.phase = Phase::Reaping(self.site.clock.now() + REAPING);
-        let reaped = self.site.janitor.submit(Box::new(move || {
+        let reaped = self.site.janitor.leave(Box::new(move || {
             leaving.into_iter().for_each(|thread| drop(thread.join()));
             drop(left);
             plan.core.drain(DeadReason::Stopped);
