@@ -24,6 +24,7 @@
 //! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, patterns.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
+//! - `testing`, a feature, is for the tests of programs: probes, crashes, events, a simulation.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod error;
@@ -34,6 +35,8 @@ mod registry;
 mod service;
 mod supervisor;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use error::{CallError, CastError, ErrorKind, Reaction, SharedError};
 #[cfg(feature = "foundation")]
@@ -83,7 +86,8 @@ pub use sync::{Clock, ManualClock};
 ///
 /// Build with `RUSTFLAGS="--cfg underpin_loom"` and the feature `loom`: then the whole crate runs
 /// on these stand-ins, and [`model`](model::model) explores how the threads of a closure may
-/// interleave. Without the cfg they are there, to be compared with the real primitives, and the
+/// interleave. A service is put into a model by `testing::Solo`; the example `model_check` shows how.
+/// Without the cfg they are there, to be compared with the real primitives, and the
 /// crate does not use them.
 #[cfg(feature = "loom")]
 pub mod model {

@@ -792,7 +792,7 @@ fn mailbox_full_drop_newest_drops_what_is_being_sent() {
     assert_eq!(dead.all(), [(DeadReason::Shed, 3)]);
     assert_eq!(handle.status().dead_letters, 1);
     release.open();
-    eventually("both are handled", || journal.has("a add 2"));
+    journal.wait_line("a add 2");
     assert_eq!(adds(&journal), ["a add 1", "a add 2"]);
     drop(sup);
 }

@@ -5,6 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::*;
+use underpin::testing::{Probe, namespace};
 use underpin::{
     Clock, Deadline, DynamicSupervisor, ErrorKind, Exit, Init, LookupError, Next, Registry, Restart,
     RestartChildError, StartChildError, StartError, Strategy, Supervisor, SupervisorHandle, TagError,
@@ -13,7 +14,7 @@ use underpin::{
 #[test]
 fn a_name_that_is_taken_fails_the_start_and_stays_with_its_owner() {
     let journal = Journal::new();
-    let registry = Registry::new();
+    let registry = namespace();
     let first = bot("a", &journal).registered();
     let owner = first.handle();
     let one = Supervisor::new("one").registry(registry.clone()).child(first).start().expect("starts");
@@ -83,7 +84,7 @@ fn a_name_is_gone_when_its_owner_is_gone_for_good() {
 
 #[test]
 fn a_name_is_free_before_the_end_is_told_to_anyone() {
-    let (journal, registry) = (Journal::new(), Registry::new());
+    let (journal, registry) = (Journal::new(), namespace());
     for restart in [Restart::Transient, Restart::Temporary] {
         let (log, names) = (Log::new(), registry.clone());
         let told = log.clone();
@@ -176,7 +177,7 @@ fn a_name_taken_meanwhile_is_not_given_back() {
 #[test]
 fn a_failed_first_start_frees_all_names() {
     let journal = Journal::new();
-    let registry = Registry::new();
+    let registry = namespace();
     let bad =
         bot_with("bad", &journal, |bot| bot.on_init(|_, _| Err(Oops(ErrorKind::User, "no")))).registered();
     let nested = Supervisor::new("nested").child(bot("b", &journal).registered()).child(bad);
@@ -235,16 +236,8 @@ fn trees_have_names_of_their_own_unless_they_share() {
 
 #[test]
 fn find_asks_for_the_type_of_the_messages() {
-    struct Other;
-    impl underpin::Service for Other {
-        type Msg = u8;
-        type Error = Oops;
-        fn handle(&mut self, _: u8, _: &mut underpin::Context<Self>) -> Done {
-            Ok(Next::Continue)
-        }
-    }
-    let sup = Supervisor::new("app").child(underpin::child("other", || Other).registered()).start();
-    let sup = sup.expect("starts");
+    let (other, _probe) = Probe::<u8>::child("other");
+    let sup = Supervisor::new("app").child(other.registered()).start().expect("starts");
     let registry = sup.registry();
     assert!(registry.find::<u8>("other").is_some());
     assert!(registry.find::<Msg>("other").is_none());

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::*;
+use underpin::testing::namespace;
 use underpin::{
     CallError, CastError, Clock, Context, CrashContext, Deadline, ErrorKind, Exit, Init, Lifecycle, Next,
-    Overflow, Reaction, Registry, Reply, Restart, Service, StartChildError, StartError, StopError,
-    SupervisionEvent, Supervisor, Wait, child, fan_out,
+    Overflow, Reaction, Reply, Restart, Service, StartChildError, StartError, StopError, SupervisionEvent,
+    Supervisor, Wait, child, fan_out,
 };
 
 fn one(spec: underpin::ChildSpec<Bot>) -> (underpin::SupervisorHandle, underpin::Handle<Msg>) {
@@ -25,7 +26,7 @@ fn one(spec: underpin::ChildSpec<Bot>) -> (underpin::SupervisorHandle, underpin:
 #[test]
 fn init_ok_slow_failing_and_panicking_each_is_a_typed_error_and_the_name_is_free_on_return() {
     let journal = Journal::new();
-    let registry = Registry::new();
+    let registry = namespace();
     let app = || Supervisor::new("app").registry(registry.clone());
 
     let fails =

@@ -31,6 +31,13 @@ pub(crate) trait Machine {
     /// A thread of its own drives it: it need not stop between any two messages.
     fn has_a_thread(&mut self) {}
 
+    /// As [`step`](Self::step), but the message that this takes crashes it. `None` if there is none.
+    #[cfg(feature = "testing")]
+    fn crash(&mut self, at: CrashAt) -> Option<Step> {
+        let _ = at;
+        None
+    }
+
     /// Drives it to its end. The clock is read only while somebody looks at it.
     fn run(&mut self) {
         self.has_a_thread();
@@ -47,6 +54,16 @@ pub(crate) trait Machine {
             }
         }
     }
+}
+
+/// Where in the handler of a message a simulation has a service crash.
+#[cfg(feature = "testing")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CrashAt {
+    /// The message is lost.
+    Begin,
+    /// The message is handled, and the state lost.
+    End,
 }
 
 /// Where in its life an incarnation crashed.

@@ -10,6 +10,8 @@
 //! same. Models and the simulation take one message a step, so that they may stop between any two;
 //! a thread takes a run of them, one by one, as long as nothing else is to be looked at.
 
+#[cfg(feature = "testing")]
+mod crash;
 mod end;
 mod handover;
 mod orders;
@@ -540,5 +542,10 @@ impl<S: Service> Machine for Worker<S> {
 
     fn ending(&mut self) -> Ending {
         self.ending.take().unwrap_or_else(|| Ending::of(Exit::Killed, CrashContext::Running))
+    }
+
+    #[cfg(feature = "testing")]
+    fn crash(&mut self, at: super::machine::CrashAt) -> Option<Step> {
+        self.crash_on_next(at)
     }
 }

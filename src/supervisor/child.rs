@@ -45,6 +45,20 @@ impl Site {
         Env { clock: self.clock.clone(), registry: self.registry.clone(), observer: Arc::new(scribe) }
     }
 
+    /// For one child without a supervisor: it has a registry of its own, and nobody is told.
+    #[cfg(feature = "testing")]
+    pub(crate) fn alone(name: &str) -> Self {
+        Self {
+            clock: Clock::default(),
+            registry: crate::registry::Registry::new(),
+            host: Host::Threads,
+            reporter: Arc::new(Reporter::new(name, None, true)),
+            janitor: Arc::new(Clerk::new(name.to_owned(), usize::MAX, true)),
+            zombies: Zombies::default(),
+            stuck_after: None,
+        }
+    }
+
     /// Reports the state that a child of `supervisor` is in.
     pub(crate) fn entered(&self, supervisor: &Arc<str>, incarnation: &Incarnation) {
         self.reporter.entered(supervisor, incarnation);
@@ -184,7 +198,7 @@ impl<M: Send + 'static> Child for ServiceChild<M> {
             let recipe = cell.recipe();
             recipe.machine(Life { cell, env, overseer, born, incarnation, before })
         };
-        Ok(job(site, incarnation, launch, self.stack, Box::new(build)))
+        Ok(job(site, &self.cell.core, incarnation, launch, self.stack, Box::new(build)))
     }
 
     fn stop(&self, for_good: bool, _deadline: Option<Instant>) {
@@ -305,7 +319,7 @@ impl Child for SupervisorChild {
         let born = Arc::clone(&incarnation);
         let build =
             move || -> Box<dyn Machine> { Box::new(Supervision::new(plan, site_there, paths, born, upward)) };
-        Ok(job(site, incarnation, launch, None, Box::new(build)))
+        Ok(job(site, &self.plan.core, incarnation, launch, None, Box::new(build)))
     }
 
     fn stop(&self, for_good: bool, deadline: Option<Instant>) {
@@ -384,13 +398,21 @@ impl Upward {
     }
 }
 
-fn job(
+fn job<M: Send + 'static>(
     site: &Site,
+    core: &Arc<Core<M>>,
     incarnation: Arc<Incarnation>,
     launch: Launch,
     stack: Option<usize>,
     build: Box<dyn FnOnce() -> Box<dyn Machine> + Send>,
 ) -> Job {
+    #[cfg(feature = "testing")]
+    let has_work = {
+        let (core, incarnation) = (Arc::clone(core), Arc::clone(&incarnation));
+        Box::new(move || core.mailbox.has_mail() || incarnation.told() != 0)
+    };
+    #[cfg(not(feature = "testing"))]
+    let _ = core;
     let guard = ExitGuard {
         incarnation,
         overseer: launch.overseer,
@@ -399,7 +421,14 @@ fn job(
         ending: None,
         zombies: site.zombies.clone(),
     };
-    Job { guard, predecessor: launch.predecessor, stack, build }
+    Job {
+        guard,
+        predecessor: launch.predecessor,
+        stack,
+        #[cfg(feature = "testing")]
+        has_work,
+        build,
+    }
 }
 
 /// Tells a supervisor something that must not be refused, if it is still the same incarnation.

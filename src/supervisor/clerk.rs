@@ -76,7 +76,7 @@ impl Clerk {
 
     fn hand_over(&self, chore: Chore, is_taken: impl FnOnce(&Shared, usize) -> bool) -> bool {
         if self.inline {
-            chore();
+            do_chore(chore);
             return true;
         }
         let mut chores = self.shared.chores.lock();

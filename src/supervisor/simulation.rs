@@ -309,7 +309,7 @@ impl World {
             .clock(self.clock.clone())
             .max_abandoned(MOST_ABANDONED)
             .on_event(move |event| told.lock().push((clock.now(), event.clone())));
-        let host = Host::Simulated(Arc::clone(&self.jobs));
+        let host = Host::Stepped(Arc::clone(&self.jobs));
         let tree = Tree::launch(root.into_plan(), host, Box::new(|| ())).expect("the plan is right");
         self.zombies = tree.zombies();
         tree

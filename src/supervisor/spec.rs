@@ -363,7 +363,7 @@ impl<S: Service> ChildSpec<S> {
         })
     }
 
-    pub(super) fn into_child(mut self) -> ServiceChild<S::Msg> {
+    pub(crate) fn into_child(mut self) -> ServiceChild<S::Msg> {
         let core = Arc::clone(self.core());
         self.core = OnceLock::new(); // the child's from here on
         let terms = Terms {

@@ -20,6 +20,7 @@ use crate::service::core::Core;
 use crate::service::dead_letters::DeadLetters;
 use crate::service::mailbox::Overflow;
 use crate::service::service::Service;
+use crate::service::thread::Host;
 use crate::sync::{Clock, Mutex};
 
 /// How many restarts are allowed if nothing is said, as in OTP: 1 in 5 s.
@@ -263,7 +264,13 @@ impl Supervisor {
         self,
         ended: impl FnOnce() + Send + 'static,
     ) -> Result<SupervisorHandle, StartError> {
-        Tree::start(self.into_plan(), Box::new(ended)).map(SupervisorHandle::of)
+        Tree::start(self.into_plan(), Host::Threads, Box::new(ended)).map(SupervisorHandle::of)
+    }
+
+    /// As [`start`](Self::start), in a simulation.
+    #[cfg(feature = "testing")]
+    pub(crate) fn start_on(self, host: Host) -> Result<SupervisorHandle, StartError> {
+        Tree::start(self.into_plan(), host, Box::new(|| ())).map(SupervisorHandle::of)
     }
 
     pub(super) fn into_plan(self) -> Plan {

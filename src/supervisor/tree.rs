@@ -64,8 +64,8 @@ impl Overseer for Watch {
 }
 
 impl Tree {
-    pub(crate) fn start(plan: Plan, ended: Ended) -> Result<Self, StartError> {
-        let tree = Self::launch(plan, Host::Threads, ended)?;
+    pub(crate) fn start(plan: Plan, host: Host, ended: Ended) -> Result<Self, StartError> {
+        let tree = Self::launch(plan, host, ended)?;
         // No deadline of its own: each child has one for its start, and the supervisor keeps it.
         tree.watch.up.wait(&tree.site.clock, None);
         if *tree.watch.ready.lock() {
@@ -137,7 +137,7 @@ impl Tree {
     }
 
     /// Whether the root has ended.
-    #[cfg(test)]
+    #[cfg(all(test, not(underpin_loom)))]
     pub(crate) fn has_ended(&self) -> bool {
         self.watch.over.is_open()
     }

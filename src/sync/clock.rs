@@ -29,6 +29,16 @@ enum Source {
     #[default]
     System,
     Manual(ManualClock),
+    #[cfg(feature = "testing")]
+    Paced(Arc<dyn Pace>),
+}
+
+/// Whoever decides what time it is, and what happens while a thread waits.
+#[cfg(feature = "testing")]
+pub(crate) trait Pace: std::fmt::Debug + Send + Sync {
+    fn now(&self) -> Instant;
+    /// As [`Clock::park`].
+    fn park(&self, deadline: Option<Instant>);
 }
 
 impl Clock {
@@ -45,6 +55,12 @@ impl Clock {
         (Self(Source::Manual(hand.clone())), hand)
     }
 
+    /// A clock of somebody's own.
+    #[cfg(feature = "testing")]
+    pub(crate) fn paced(pace: Arc<dyn Pace>) -> Self {
+        Self(Source::Paced(pace))
+    }
+
     /// The present moment.
     #[inline]
     pub fn now(&self) -> Instant {
@@ -52,17 +68,19 @@ impl Clock {
             #[allow(clippy::disallowed_methods)] // this is the door
             Source::System => Instant::now(),
             Source::Manual(hand) => hand.now(),
+            #[cfg(feature = "testing")]
+            Source::Paced(pace) => pace.now(),
         }
     }
 
     /// Blocks the thread until it is unparked, `deadline` has come, or for no reason at all.
     pub(crate) fn park(&self, deadline: Option<Instant>) {
-        let Some(at) = deadline else {
-            return super::park();
-        };
-        match &self.0 {
-            Source::System => super::park_timeout(at.saturating_duration_since(self.now())),
-            Source::Manual(hand) => hand.park(at),
+        match (&self.0, deadline) {
+            #[cfg(feature = "testing")]
+            (Source::Paced(pace), _) => pace.park(deadline),
+            (_, None) => super::park(),
+            (Source::System, Some(at)) => super::park_timeout(at.saturating_duration_since(self.now())),
+            (Source::Manual(hand), Some(at)) => hand.park(at),
         }
     }
 }
@@ -81,7 +99,7 @@ struct Shared {
 }
 
 impl ManualClock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Shared {
             #[allow(clippy::disallowed_methods)] // this is the door
             start: Instant::now(),

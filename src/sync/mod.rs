@@ -23,6 +23,12 @@ pub(crate) use real::cores;
 #[cfg(feature = "signals")]
 pub(crate) use std::sync::atomic::AtomicBool as SignalFlag;
 
+#[cfg(feature = "testing")]
+pub(crate) use clock::Pace;
+/// What numbers the namespaces of tests: the real thing, also in a model.
+#[cfg(feature = "testing")]
+pub(crate) use std::sync::atomic::AtomicU64 as Tally;
+
 #[cfg(underpin_loom)]
 pub(crate) use model::*;
 #[cfg(not(underpin_loom))]

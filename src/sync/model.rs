@@ -6,7 +6,7 @@
 //!
 //! ```toml
 //! [target.'cfg(underpin_loom)'.dev-dependencies]
-//! underpin = { version = "0.1", features = ["loom"] }
+//! underpin = { version = "0.1", features = ["loom", "testing"] }
 //! ```
 //!
 //! ```text
@@ -277,6 +277,12 @@ impl Thread {
 /// The thread that runs.
 pub fn current_thread() -> Thread {
     ME.with(|me| me.borrow().clone())
+}
+
+/// As that of the real primitives. Nobody simulates in a model.
+#[cfg(feature = "testing")]
+pub(crate) fn waits_begun() -> u64 {
+    0
 }
 
 /// Blocks the thread until it is [unparked](Thread::unpark), or for no reason at all.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
-pub(crate) use std::thread::{
-    JoinHandle, Thread, ThreadId, current as current_thread, park, park_timeout, yield_now,
-};
+#[cfg(not(feature = "testing"))]
+pub(crate) use std::thread::current as current_thread;
+pub(crate) use std::thread::{JoinHandle, Thread, ThreadId, park, park_timeout, yield_now};
 
 pub(crate) use parking_lot::Mutex;
 pub(crate) use std::thread_local;
@@ -17,6 +17,25 @@ pub(crate) use std::thread_local;
 /// Ends the process at once, as a fault: without destructors, with a core where the system keeps one.
 pub(crate) fn abort() -> ! {
     std::process::abort()
+}
+
+#[cfg(feature = "testing")]
+std::thread_local! {
+    static WAITS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// The thread that runs.
+#[cfg(feature = "testing")]
+pub(crate) fn current_thread() -> Thread {
+    WAITS.set(WAITS.get() + 1);
+    std::thread::current()
+}
+
+/// Changes whenever the thread begins to wait for something else: whoever waits says once, before
+/// the first park, which thread is to be woken.
+#[cfg(feature = "testing")]
+pub(crate) fn waits_begun() -> u64 {
+    WAITS.get()
 }
 
 /// Starts a thread with a name and, if given, a stack size in bytes.

@@ -6,6 +6,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use underpin::testing;
 use underpin::{
     ChildSpec, Context, CrashReport, Down, ErrorKind, Exit, Handle, Init, Lifecycle, Next, Reply, Service,
     SupervisionEvent, Supervisor, child,
@@ -23,7 +24,6 @@ pub(crate) const NS: Duration = Duration::from_nanos(1);
 pub(crate) struct Log<T>(Arc<(Mutex<Vec<T>>, Condvar)>);
 
 pub(crate) type Journal = Log<String>;
-pub(crate) type Events = Log<SupervisionEvent>;
 
 impl<T> Clone for Log<T> {
     fn clone(&self) -> Self {
@@ -107,42 +107,57 @@ impl Journal {
     }
 }
 
+/// What a tree tells of itself. What does not come in time fails the test.
+#[derive(Clone)]
+pub(crate) struct Events(testing::Events);
+
+impl std::ops::Deref for Events {
+    type Target = testing::Events;
+
+    fn deref(&self) -> &testing::Events {
+        &self.0
+    }
+}
+
 impl Events {
-    pub(crate) fn hook(&self) -> impl Fn(&SupervisionEvent) + Send + Sync + 'static {
-        let events = self.clone();
-        move |event| events.push(event.clone())
+    pub(crate) fn new() -> Self {
+        Self(testing::Events::new())
     }
 
-    pub(crate) fn crashes(&self) -> Vec<CrashReport> {
-        let crash = |event| match event {
-            SupervisionEvent::Crashed(crash) => Some(crash),
-            _ => None,
-        };
-        self.all().into_iter().filter_map(crash).collect()
+    #[track_caller]
+    pub(crate) fn wait(&self, is: impl Fn(&SupervisionEvent) -> bool) -> SupervisionEvent {
+        self.wait_count(1, is)
+    }
+
+    /// Waits until `is` holds for `count` events, and returns the last of those.
+    #[track_caller]
+    pub(crate) fn wait_count(
+        &self,
+        count: usize,
+        is: impl Fn(&SupervisionEvent) -> bool,
+    ) -> SupervisionEvent {
+        self.wait_for_nth(count, is, LONG).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Waits for the `count`th crash of `child`.
     #[track_caller]
     pub(crate) fn crash_of(&self, name: &str, count: usize) -> CrashReport {
-        let event = self.wait_count(
-            count,
-            |event| matches!(event, SupervisionEvent::Crashed(crash) if &*crash.child == name),
-        );
-        let SupervisionEvent::Crashed(crash) = event else { unreachable!("only crashes were asked for") };
-        crash
+        let is_it = |event: &_| matches!(event, SupervisionEvent::Crashed(crash) if &*crash.child == name);
+        match self.wait_count(count, is_it) {
+            SupervisionEvent::Crashed(crash) => crash,
+            _ => unreachable!("only crashes were asked for"),
+        }
     }
 
     /// Waits for the `count`th announcement of a restart of `child`, and returns its delay.
     #[track_caller]
     pub(crate) fn restart_of(&self, name: &str, count: usize) -> Duration {
-        let event = self.wait_count(
-            count,
-            |event| matches!(event, SupervisionEvent::Restarting { child, .. } if &**child == name),
-        );
-        let SupervisionEvent::Restarting { delay, .. } = event else {
-            unreachable!("only restarts were asked for")
-        };
-        delay
+        let is_it =
+            |event: &_| matches!(event, SupervisionEvent::Restarting { child, .. } if &**child == name);
+        match self.wait_count(count, is_it) {
+            SupervisionEvent::Restarting { delay, .. } => delay,
+            _ => unreachable!("only restarts were asked for"),
+        }
     }
 
     #[track_caller]
@@ -156,26 +171,22 @@ impl Events {
     }
 }
 
-/// Closed until it is opened.
+/// Closed until it is opened. If nobody does, that fails the test.
 #[derive(Clone)]
-pub(crate) struct Latch(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Latch(testing::Latch);
 
 impl Latch {
     pub(crate) fn new() -> Self {
-        Self(Arc::new((Mutex::new(false), Condvar::new())))
+        Self(testing::Latch::new())
     }
 
     pub(crate) fn open(&self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.1.notify_all();
+        self.0.open();
     }
 
     #[track_caller]
     pub(crate) fn wait(&self) {
-        let open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.1.wait_timeout_while(open, LONG, |open| !*open);
-        let (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(*open, "nobody opened the latch");
+        self.0.wait(LONG).unwrap_or_else(|error| panic!("{error}"));
     }
 }
 

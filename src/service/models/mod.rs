@@ -317,7 +317,8 @@ impl Child {
         };
         let child = self.clone();
         let build = Box::new(move || Box::new(child.worker(&incarnation)) as Box<dyn Machine>);
-        let job = Job { guard, predecessor, stack: None, build };
+        let has_work = Box::new(|| true);
+        let job = Job { guard, predecessor, stack: None, has_work, build };
         Host::Threads.spawn(job).expect("a thread").expect("not a simulation")
     }
 
