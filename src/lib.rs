@@ -21,7 +21,7 @@
 //!   one service, suspends and resumes it.
 //! - [`OnHang`] says what is done about a thread that does not come back. Its [`Fence`] tells an
 //!   incarnation whether it still stands for its child.
-//! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, patterns.
+//! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
 //! - `testing`, a feature, is for the tests of programs: probes, crashes, events, a simulation.

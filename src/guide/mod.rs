@@ -9,7 +9,8 @@
 //! 3. [`capacities`]: how long a queue may be, and what becomes of one message more;
 //!    dead letters, partitions.
 //! 4. [`calls`]: deadlines that are inherited, answers that come later, cycles.
-//! 5. [`patterns`]: what works well, and what does not.
+//! 5. [`testing`]: clocks, probes, crashes, simulations and models for programs built on this crate.
+//! 6. [`patterns`]: what works well, and what does not.
 
 #[doc = include_str!("calls.md")]
 pub mod calls {}
@@ -25,3 +26,7 @@ pub mod patterns {}
 
 #[doc = include_str!("supervision.md")]
 pub mod supervision {}
+
+#[cfg_attr(feature = "testing", doc = include_str!("testing.md"))]
+#[cfg_attr(not(feature = "testing"), doc = "Testing: this chapter is there with the feature `testing`.")]
+pub mod testing {}
