@@ -63,7 +63,7 @@ impl Said {
         let summary: Value = serde_json::from_str(self.stdout.lines().last().expect("a line")).expect("JSON");
         let count = |name: &str| summary[name].as_u64().expect("a count");
         assert_eq!(count("received"), count("parsed") + count("malformed") + count("lost"), "{summary}");
-        assert!(count("lost") <= count("restarts"), "{summary}");
+        assert!(count("lost") <= count("restarts") + count("abandoned"), "{summary}");
         assert!(summary["seconds"].is_number() && summary["lines_per_s"].is_number(), "{summary}");
         summary
     }
@@ -212,6 +212,32 @@ fn chaos_costs_a_line_for_each_crash_and_no_order() {
     let numbers = numbers(&out);
     assert_eq!(numbers.len() as u64, parsed);
     assert!(numbers.is_sorted_by(|a, b| a < b), "in order, none twice");
+}
+
+/// A parser that hangs is given up and costs the line in its hands; the lines behind it go on. The end
+/// names those who hang still.
+#[test]
+fn hangs_cost_a_line_for_each_parser_that_is_given_up_and_no_order() {
+    let out = Scratch::new("hang-out");
+    let collector = Serving::start(&["--out", out.path(), "--hang", "20", "--workers", "2"]);
+    // For as long as it takes that some hang and are given up; they hang for 4 s.
+    let (began, mut told) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_millis(1500) {
+        collector.tell_and_wait(&numbered(told..told + 4000));
+        told += 4000;
+    }
+    let said = collector.stop("TERM");
+    let summary = said.summary();
+    let count = |name: &str| summary[name].as_u64().expect("a count");
+    assert_eq!((count("received"), count("malformed"), count("restarts")), (u64::from(told), 0, 0));
+    assert!(count("abandoned") > 0 && count("abandoned") <= count("hung"), "{summary}");
+    assert!(count("lost") <= count("abandoned"), "{summary}");
+    assert!(said.stderr.contains("parser-") && said.stderr.contains("frame"), "{}", said.stderr);
+    let mut numbers = numbers(&out);
+    assert_eq!(numbers.len() as u64, count("parsed"));
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len() as u64, count("parsed"), "none twice");
 }
 
 #[test]
@@ -367,7 +393,7 @@ fn a_thousand_idle_connections_are_cheap_and_in_nobodys_way() {
 
 #[test]
 fn bad_arguments_are_told_in_one_line() {
-    let wrong: [(&[&str], &str); 16] = [
+    let wrong: [(&[&str], &str); 18] = [
         (&["--frobnicate"], "--frobnicate"),
         (&["-x"], "-x"),
         (&["--workers"], "--workers"),
@@ -376,6 +402,8 @@ fn bad_arguments_are_told_in_one_line() {
         (&["--workers=65"], "--workers"),
         (&["--listen", "nowhere"], "--listen"),
         (&["--listen", "192.0.2.1:5514"], "--listen"),
+        (&["--hang", "0"], "--hang"),
+        (&["--hang", "soon"], "--hang"),
         (&["--chaos", "0"], "--chaos"),
         (&["--chaos", "-5"], "--chaos"),
         (&["--out"], "--out"),

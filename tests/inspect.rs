@@ -105,6 +105,24 @@ fn a_peak_that_nobody_saw_is_in_the_high_water_mark() {
     assert!((500 - 64..=501).contains(&high), "{high}");
 }
 
+/// It is full while one message takes long, and empty before the service looks again.
+#[test]
+fn a_mailbox_that_was_too_full_for_a_sender_is_seen() {
+    let (clock, _hand) = Clock::manual(); // no message takes any time: it looks seldom
+    let spec = bot("a", &Journal::new()).capacity(8).overflow(Overflow::Reject);
+    let handle = spec.handle();
+    let app = patient("app").clock(clock).child(spec).start().expect("starts");
+    for _ in 0..3 {
+        handle.call(Msg::Total).expect("it lives");
+    }
+    let release = occupy(&handle);
+    let sent = (0..9).filter(|_| handle.cast(Msg::Add(1)).is_ok()).count();
+    release.open();
+    eventually("all is handled", || handle.call(Msg::Total).is_ok_and(|total| total == 8));
+    let tree = app.inspect().expect("up");
+    assert_eq!((sent, node(&tree, "app/a").mailbox.high_water), (8, 8));
+}
+
 #[test]
 fn who_is_busy_says_with_what_and_for_how_long_and_who_is_idle_says_nothing() {
     let (clock, hand) = Clock::manual();
@@ -442,13 +460,15 @@ fn nobody_is_looked_after_while_idle() {
 
 #[test]
 fn a_nested_supervisor_that_backs_off_is_shown_from_outside_and_not_waited_for() {
+    // It stands still: whoever waits here waits for ever.
+    let (clock, _hand) = Clock::manual();
     let journal = Journal::new();
     let slow = underpin::Backoff::exponential(Duration::from_secs(60), Duration::from_secs(60));
     let worker = bot("w", &journal);
     let handle = worker.handle();
     let nested = Supervisor::new("nested").intensity(0, SECOND).child(worker).restart_backoff(slow);
     let reference = nested.reference();
-    let app = patient("app").supervisor(nested).start().expect("starts");
+    let app = patient("app").clock(clock).supervisor(nested).start().expect("starts");
     handle.cast(boom()).expect("sent");
     eventually("it waits for its restart", || reference.status().state == Lifecycle::Restarting);
     let whole = app.reference();

@@ -15,6 +15,7 @@ collector [OPTIONS] [FILE ...]
   --workers N         how many parsers, 1 to 64 (2)
   --out FILE          write one JSON object for each parsed message; FILE is emptied first
   --chaos EVERY_MS    crash a random parser so often, while it handles a message
+  --hang EVERY_MS     have a random parser hang so often, for 4 s: it is given up, another goes on
   --demo [LINES]      send so many numbered lines through itself under chaos, and check (200000)
   --help
 
@@ -74,6 +75,7 @@ pub(crate) struct Args {
     pub(crate) workers: usize,
     pub(crate) out: Option<String>,
     pub(crate) chaos: Option<Duration>,
+    pub(crate) hang: Option<Duration>,
 }
 
 /// A command line, half read.
@@ -84,6 +86,7 @@ struct Reading {
     workers: Option<usize>,
     out: Option<String>,
     chaos: Option<Duration>,
+    hang: Option<Duration>,
     demo: Option<u64>,
 }
 
@@ -124,7 +127,7 @@ impl Reading {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word, None),
         };
-        if !["--listen", "--workers", "--out", "--chaos", "--demo"].contains(&name) {
+        if !["--listen", "--workers", "--out", "--chaos", "--hang", "--demo"].contains(&name) {
             return Err(format!("{name}: there is no such option, see --help"));
         }
         let value = glued.or_else(|| words.next()).ok_or_else(|| format!("{name}: a value is missing"))?;
@@ -139,6 +142,7 @@ impl Reading {
                 self.workers = Some(number(value, 1..=MAX_WORKERS as u64).ok_or("1 to 64")? as usize)
             }
             "--chaos" => self.chaos = Some(milliseconds(value).ok_or("milliseconds, at least 1")?),
+            "--hang" => self.hang = Some(milliseconds(value).ok_or("milliseconds, at least 1")?),
             "--demo" => self.demo(Some(value)).map_err(|_| "a number of lines, at least 1")?,
             _ if value.is_empty() => return Err("the name of a file"),
             _ => self.out = Some(value.to_owned()),
@@ -169,7 +173,8 @@ impl Reading {
         let chaos = self.chaos.or(self.demo.map(|_| DEMO_CHAOS));
         let port = if self.demo.is_some() { 0 } else { 5514 };
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)));
-        Ok(Args { job, listen, workers: self.workers.unwrap_or(2), out: self.out, chaos })
+        let workers = self.workers.unwrap_or(2);
+        Ok(Args { job, listen, workers, out: self.out, chaos, hang: self.hang })
     }
 }
 

@@ -1,9 +1,9 @@
-//! Chaos: crashes a random parser, every so often.
+//! Chaos: strikes a random parser, every so often, so that it crashes or hangs.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use underpin::{ChildSpec, Context, Exit, Init, Next, Service, child};
@@ -13,19 +13,34 @@ use crate::parser::Place;
 /// The only message: it is time.
 pub(crate) struct Strike;
 
-/// Dooms one parser after the other. The doomed one crashes while it handles its next line.
+/// Where a place notes that it was struck.
+type Mark = fn(&Place) -> &AtomicBool;
+
+/// Strikes one parser after the other. It feels that while it handles its next line.
 pub(crate) struct Chaos {
     places: Arc<[Arc<Place>]>,
+    mark: Mark,
     every: Duration,
     dice: RandomState,
     strikes: u64,
 }
 
-/// Describes the chaos among the parsers of these places.
-pub(crate) fn spec(places: &[Arc<Place>], every: Duration) -> ChildSpec<Chaos> {
+/// Describes the crashes of `--chaos` among the parsers of these places.
+pub(crate) fn crashes(places: &[Arc<Place>], every: Duration) -> ChildSpec<Chaos> {
+    spec("chaos", places, |place| &place.crash, every)
+}
+
+/// Describes the hangs of `--hang`. A strike at a parser that hangs already is spent: its successor
+/// begins unharmed.
+pub(crate) fn hangs(places: &[Arc<Place>], every: Duration) -> ChildSpec<Chaos> {
+    spec("hangs", places, |place| &place.hang, every)
+}
+
+fn spec(name: &str, places: &[Arc<Place>], mark: Mark, every: Duration) -> ChildSpec<Chaos> {
     let places: Arc<[_]> = places.into();
-    child("chaos", move || Chaos { places: Arc::clone(&places), every, dice: RandomState::new(), strikes: 0 })
-        .capacity(1)
+    let chaos =
+        move || Chaos { places: Arc::clone(&places), mark, every, dice: RandomState::new(), strikes: 0 };
+    child(name, chaos).capacity(1)
 }
 
 impl Service for Chaos {
@@ -40,14 +55,14 @@ impl Service for Chaos {
     fn handle(&mut self, Strike: Strike, cx: &mut Context<Self>) -> Result<Next, Infallible> {
         self.strikes += 1;
         let chosen = self.dice.hash_one(self.strikes) % self.places.len() as u64;
-        self.places[chosen as usize].doomed.store(true, Ordering::Relaxed);
+        (self.mark)(&self.places[chosen as usize]).store(true, Ordering::Relaxed);
         cx.send_after(self.every, Strike);
         Ok(Next::Continue)
     }
 
     fn terminate(&mut self, _: &Exit) {
         for place in &*self.places {
-            place.doomed.store(false, Ordering::Relaxed);
+            (self.mark)(place).store(false, Ordering::Relaxed);
         }
     }
 

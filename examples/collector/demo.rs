@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use underpin::Stopper;
+use underpin::{ShutdownReport, Stopper};
 
 use crate::args::Args;
 use crate::stats::Stats;
@@ -35,7 +35,7 @@ pub(crate) fn run(mut args: Args, lines: u64) -> Result<ExitCode, String> {
     let summary = Summary::of(&stats, &tree.desks, started.elapsed());
     let all_sent = clients.join().unwrap_or(false);
     let check = Check::of(&out, lines).map_err(|error| format!("--out: {out}: {error}"))?;
-    let good = check.tell(lines, &summary, &stats, all_sent);
+    let good = check.tell(lines, &summary, &stats, &report, all_sent);
     let status = summary.finish(&report);
     Ok(if good { status } else { ExitCode::FAILURE })
 }
@@ -134,13 +134,21 @@ impl Check {
     }
 
     /// Says what was found. Whether it is as it must be.
-    fn tell(&self, lines: u64, summary: &Summary<'_>, stats: &Stats, all_sent: bool) -> bool {
+    fn tell(
+        &self,
+        lines: u64,
+        summary: &Summary<'_>,
+        stats: &Stats,
+        report: &ShutdownReport,
+        all_sent: bool,
+    ) -> bool {
         let missing = lines - (self.out - self.twice).min(lines);
         summary::say(&format_args!(
-            "{lines} lines, {} came out, {missing} missing ({} lost in {} crashes), {} twice, {} out of order, {} unknown",
+            "{lines} lines, {} came out, {missing} missing ({} lost in {} crashes, {} abandoned), {} twice, {} out of order, {} unknown",
             self.out,
             summary.lost(),
-            stats.restarts.get(),
+            stats.crashes.get(),
+            report.abandoned,
             self.twice,
             self.out_of_order,
             self.unknown,

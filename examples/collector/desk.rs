@@ -1,55 +1,116 @@
-//! Where a service works: what lies on its desk when it crashes is lost, and is counted.
+//! Where a service works: what lies on its desk when it crashes, or is given up, is lost, and is
+//! counted.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use underpin::Fence;
+
+use crate::hand::Hand;
 use crate::stats::Stats;
 
-/// The desk of one child, handed from incarnation to incarnation.
+/// The desk of one child. Its incarnations sit down at it one after the other.
 ///
 /// It keeps `lost` independent of the other counts: each successor, or in the end
-/// [`clear`](Self::clear), counts what its predecessor left. A desk holds one line at most, so at
-/// most one is lost for each crash.
+/// [`clear`](Self::clear), counts what its predecessor left. A seat holds one line at most, so at
+/// most one is lost for each crash and for each that was abandoned.
 #[derive(Debug)]
 pub(crate) struct Desk {
     stats: Arc<Stats>,
-    occupied: AtomicBool,
-    inherited: AtomicBool,
+    present: Mutex<Arc<Hand>>,
 }
 
 impl Desk {
     pub(crate) fn new(stats: &Arc<Stats>) -> Arc<Self> {
-        Arc::new(Self { stats: Arc::clone(stats), occupied: false.into(), inherited: false.into() })
+        Arc::new(Self { stats: Arc::clone(stats), present: Mutex::default() })
     }
 
     /// Whose counts it keeps.
-    pub(crate) fn stats(&self) -> Arc<Stats> {
-        Arc::clone(&self.stats)
+    pub(crate) fn stats(&self) -> &Arc<Stats> {
+        &self.stats
     }
 
-    /// An incarnation sits down. Called by the factory: its predecessor's thread is gone by then,
-    /// which orders the two, so nothing here needs more than `Relaxed`.
-    pub(crate) fn sit_down(&self) {
-        if self.inherited.swap(true, Ordering::Relaxed) {
-            self.stats.restarts.up();
-        }
-        self.clear();
-    }
-
-    /// Takes a line up. From here to [`done`](Self::done) a crash loses it.
-    pub(crate) fn take_up(&self) {
-        self.occupied.store(true, Ordering::Relaxed);
-    }
-
-    /// The line has become someone else's, or was counted.
-    pub(crate) fn done(&self) {
-        self.occupied.store(false, Ordering::Relaxed);
+    /// An incarnation sits down. Called by the factory: its predecessor's thread is gone by then, or
+    /// was abandoned and may come back. From here on that one passes nothing on.
+    pub(crate) fn sit_down(&self) -> Seat {
+        let hand = self.replace_hand();
+        Seat { hand, lines: 0, stats: Arc::clone(&self.stats), fence: None }
     }
 
     /// Counts what the last one left.
     pub(crate) fn clear(&self) {
-        if self.occupied.swap(false, Ordering::Relaxed) {
+        self.replace_hand();
+    }
+
+    fn replace_hand(&self) -> Arc<Hand> {
+        let fresh = Arc::<Hand>::default();
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = std::mem::replace(&mut *present, Arc::clone(&fresh));
+        if left.give_up() {
             self.stats.lost.up();
         }
+        fresh
+    }
+}
+
+/// The place of one incarnation at its desk; part of its state, so it goes with it.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    hand: Arc<Hand>,
+    lines: u64,
+    stats: Arc<Stats>,
+    fence: Option<Fence>,
+}
+
+impl Seat {
+    /// The incarnation is ready. If it goes without [`stop_work`](Self::stop_work), and is not
+    /// abandoned, then it has crashed.
+    pub(crate) fn start_work(&mut self, fence: Fence) {
+        self.fence = Some(fence);
+    }
+
+    /// It goes because it was told to.
+    pub(crate) fn stop_work(&mut self) {
+        self.fence = None;
+    }
+
+    /// Takes a line up. From here until somebody [answers](Slip::answer) for it an end of this
+    /// incarnation loses it. `None`: another one sits here by now, and the line is lost.
+    pub(crate) fn take_up(&mut self) -> Option<Slip> {
+        self.lines += 1;
+        if !self.hand.take_up(self.lines) {
+            self.stats.lost.up();
+            return None;
+        }
+        Some(Slip { hand: Arc::clone(&self.hand), line: self.lines })
+    }
+
+    /// The line has become someone else's.
+    pub(crate) fn passed_on(&self) {
+        self.hand.answer(self.lines);
+    }
+}
+
+impl Drop for Seat {
+    /// One that was abandoned drops its state too, when it comes back; its fence is closed then.
+    fn drop(&mut self) {
+        if self.fence.as_ref().is_some_and(Fence::is_open) {
+            self.stats.crashes.up();
+        }
+    }
+}
+
+/// What goes with a line on its way, so that whoever gets it knows whether it still counts.
+#[derive(Debug)]
+pub(crate) struct Slip {
+    hand: Arc<Hand>,
+    line: u64,
+}
+
+impl Slip {
+    /// Answers for the line from here on. `false`: it comes too late, the line is counted as lost
+    /// and later ones may have overtaken it, so it must come to nothing.
+    #[must_use]
+    pub(crate) fn answer(&self) -> bool {
+        self.hand.answer(self.line)
     }
 }

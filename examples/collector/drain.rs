@@ -6,7 +6,7 @@ use std::time::Duration;
 use underpin::{CallError, ChildSpec, Context, Deadline, Exit, Handle, Next, Reply, Service, child};
 
 use crate::router::Router;
-use crate::{parser, sink};
+use crate::{medic, parser, sink};
 
 /// How long the queues may take.
 pub(crate) const LONGEST: Duration = Duration::from_secs(30);
@@ -21,11 +21,16 @@ const MARGIN: Duration = Duration::from_secs(2);
 pub(crate) struct Drain {
     router: Router,
     sink: Handle<sink::Msg>,
+    medic: Option<Handle<medic::Msg>>,
 }
 
-/// Describes the drain.
-pub(crate) fn spec(router: Router, sink: Handle<sink::Msg>) -> ChildSpec<Drain> {
-    child("drain", move || Drain { router: router.clone(), sink: sink.clone() })
+/// Describes the drain. With a medic, it also waits until no parser hangs.
+pub(crate) fn spec(
+    router: Router,
+    sink: Handle<sink::Msg>,
+    medic: Option<Handle<medic::Msg>>,
+) -> ChildSpec<Drain> {
+    child("drain", move || Drain { router: router.clone(), sink: sink.clone(), medic: medic.clone() })
         .capacity(1)
         .shutdown(LONGEST + MARGIN)
 }
@@ -44,6 +49,9 @@ impl Service for Drain {
             wait_for(parser, until, parser::Msg::Barrier);
         }
         wait_for(&self.sink, until, sink::Msg::Barrier);
+        if let Some(medic) = &self.medic {
+            wait_for(medic, until, medic::Msg::Calm);
+        }
     }
 }
 
@@ -52,8 +60,9 @@ fn wait_for<M: Send + 'static>(child: &Handle<M>, until: Deadline, barrier: fn(R
     loop {
         match child.call_by(until, barrier) {
             Ok(()) => return,
-            // Its mailbox was full for a second.
-            Err(CallError::NotSent(_)) if !until.has_passed(std::time::Instant::now()) => {}
+            // Its mailbox was full for a second, or it was given up just when it took this up.
+            Err(CallError::NotSent(_) | CallError::Crashed { .. })
+                if !until.has_passed(std::time::Instant::now()) => {}
             Err(error) => {
                 eprintln!("collector: drain: {error}");
                 return;

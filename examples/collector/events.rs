@@ -1,11 +1,25 @@
-//! What supervision has to say, on stderr.
+//! What supervision has to say: to the medic, and on stderr.
 
-use underpin::{CrashReport, Exit, SupervisionEvent};
+use std::sync::Arc;
 
-use crate::parser;
+use underpin::{CrashReport, Exit, Handle, SupervisionEvent};
 
-/// Tells of crashes that nobody ordered, and of those that did not stop.
-pub(crate) fn tell(event: &SupervisionEvent) {
+use crate::{medic, parser};
+
+/// Tells of crashes and hangs that nobody ordered, and of those that did not stop. With a medic, he is
+/// told of parsers that hang, and says himself what came of it.
+pub(crate) fn hook(medic: Option<Handle<medic::Msg>>) -> impl Fn(&SupervisionEvent) + Send + Sync {
+    move |event| match (event, &medic) {
+        (SupervisionEvent::Stuck { child, epoch, .. }, Some(medic)) => {
+            // He rejects what is too much, and is gone at the end. In neither case is there to wait.
+            let _ = medic.cast(medic::Msg::Stuck { name: Arc::clone(child), epoch: *epoch });
+        }
+        (SupervisionEvent::Abandoned { child, .. }, Some(_)) if child.starts_with(parser::NAME) => {}
+        _ => tell(event),
+    }
+}
+
+fn tell(event: &SupervisionEvent) {
     match event {
         SupervisionEvent::Crashed(crash) if !is_chaos(crash) => {
             eprintln!("collector: {} {}", crash.child, crash.exit)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example collector -- [--listen 127.0.0.1:5514] [--workers 2] [--out FILE]
-//!     [--chaos EVERY_MS] [--demo [LINES]] [FILE ...]
+//!     [--chaos EVERY_MS] [--hang EVERY_MS] [--demo [LINES]] [FILE ...]
 //! ```
 //!
 //! It takes syslog over TCP (RFC 6587, octet counting and newline framing) and over UDP, on one
@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! collector
+//! ├── medic               if some are to hang: has parsers that are stuck given up and replaced
 //! ├── pipeline            restarts its parsers for as long as it runs, also while all else stops
 //! │   ├── sink            writes and counts
 //! │   └── parser-0 ..     one line at a time; a crash costs the line in hand
@@ -20,7 +21,8 @@
 //! │   ├── udp
 //! │   ├── listener
 //! │   └── gate            the last to start, so the first to stop: wakes the two above
-//! └── chaos               crashes parsers, if asked to
+//! ├── chaos               crashes parsers, if asked to
+//! └── hangs               has parsers hang, if asked to
 //! ```
 //!
 //! Children stop in the reverse of this order, and that order is the orderly shutdown: shut the
@@ -32,8 +34,18 @@
 //! - *malformed*: not text (not UTF-8, or with a NUL in it), empty, over 64 KiB, or cut off before
 //!   the end that its octet count announced. Everything else is *parsed*: a line without a priority
 //!   is a message without one, as RFC 3164 has it, so any text log can be read.
-//! - *lost*: it was in the hands of a service that crashed. Counted on its own, not as a
-//!   difference: see [`desk`].
+//! - *lost*: it was in the hands of a service that crashed, or hung and was abandoned. Counted on its
+//!   own, not as a difference: see [`desk`]. At most one for each of `restarts` and of `abandoned`.
+//! - *restarts*: crashes of parsers and of the sink. *hung*: how often `--hang` had a parser hang.
+//!   *abandoned*: how many services were given up, because they hung and did not stop in their grace.
+//!
+//! # Hangs
+//!
+//! A thread cannot be killed, so one that hangs is given up and its successor has its queue: see
+//! [`medic`] and [`hang`]. The line in its hands is lost. When it comes back after all, that line comes
+//! to nothing: none comes out twice, and the lines of one source stay in order. Who hangs when the
+//! program ends is named on stderr, and the status is 1. A run that has an end of its own (of files, or
+//! a demonstration) waits for those that hang; a server that is told to end does not.
 //!
 //! # Overload
 //!
@@ -50,8 +62,11 @@ mod drain;
 mod events;
 mod framing;
 mod gate;
+mod hand;
+mod hang;
 mod ingest;
 mod listener;
+mod medic;
 mod message;
 mod parser;
 mod progress;

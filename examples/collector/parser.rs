@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use underpin::{ChildSpec, Context, Handle, Next, Overflow, Reply, Service, child};
+use underpin::{ChildSpec, Context, Exit, Handle, Init, Next, Overflow, Reply, Service, child};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Seat};
 use crate::framing::Frame;
+use crate::hang;
 use crate::message;
 use crate::record;
 use crate::router::{self, Gone};
@@ -17,6 +18,8 @@ use crate::sink::{self, Outcome};
 const QUEUE: usize = 512;
 /// How long a sender is blocked at a time. A patient one tries again.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// What a parser is called, before its number.
+pub(crate) const NAME: &str = "parser-";
 /// What a crash by chaos says. It is not reported.
 pub(crate) const CHAOS: &str = "chaos";
 
@@ -32,12 +35,15 @@ pub(crate) enum Msg {
 pub(crate) struct Place {
     pub(crate) desk: Arc<Desk>,
     /// Crash while the next frame is handled.
-    pub(crate) doomed: AtomicBool,
+    pub(crate) crash: AtomicBool,
+    /// Hang while the next frame is handled.
+    pub(crate) hang: AtomicBool,
 }
 
-/// A parser. It has no state but its surroundings, so a crash costs nothing but the line in hand.
+/// A parser. It has no state but its surroundings, so an end costs nothing but the line in hand.
 pub(crate) struct Parser {
     place: Arc<Place>,
+    seat: Seat,
     sink: Handle<sink::Msg>,
     /// Whether anybody will read the JSON.
     records: bool,
@@ -50,14 +56,14 @@ pub(crate) fn spec(
     sink: Handle<sink::Msg>,
     records: bool,
 ) -> ChildSpec<Parser> {
-    let stats = place.desk.stats();
-    child(format!("parser-{index}"), move || {
-        place.desk.sit_down();
-        Parser { place: Arc::clone(&place), sink: sink.clone(), records }
+    let stats = Arc::clone(place.desk.stats());
+    child(format!("{NAME}{index}"), move || {
+        place.hang.store(false, Ordering::Relaxed); // that was for the last one
+        Parser { place: Arc::clone(&place), seat: place.desk.sit_down(), sink: sink.clone(), records }
     })
     .capacity(QUEUE)
     .overflow(Overflow::Block(PATIENCE))
-    .on_dead_letter(move |_| stats.abandoned.up())
+    .on_dead_letter(move |_| stats.left.up())
 }
 
 impl Parser {
@@ -68,30 +74,55 @@ impl Parser {
         Outcome::Parsed(if self.records { record::json_of(&message) } else { Vec::new() })
     }
 
-    /// The crash point of `--chaos`: the line is in hand, its outcome is not recorded.
+    /// A line in, an outcome out. One that was abandoned meanwhile sends nothing: the cast is refused,
+    /// and if it was under way before, the sink finds that the slip is void.
+    fn take(&mut self, frame: Frame) -> Result<(), Gone> {
+        let Some(slip) = self.seat.take_up() else { return Ok(()) };
+        self.meet_chaos();
+        router::cast_patiently(&self.sink, sink::Msg::Outcome(slip, self.outcome(frame)))?;
+        self.seat.passed_on();
+        Ok(())
+    }
+
+    /// The crash point of `--chaos` and the point at which it hangs with `--hang`: the line is in
+    /// hand, its outcome is not recorded.
     fn meet_chaos(&self) {
-        if self.place.doomed.load(Ordering::Relaxed) && self.place.doomed.swap(false, Ordering::Relaxed) {
+        if is_due(&self.place.crash) {
             // Not `panic!`: that would print a message for each.
             std::panic::resume_unwind(Box::new(CHAOS));
         }
+        if is_due(&self.place.hang) {
+            self.place.desk.stats().hung.up();
+            hang::wait_in_vain();
+        }
     }
+}
+
+fn is_due(strike: &AtomicBool) -> bool {
+    strike.load(Ordering::Relaxed) && strike.swap(false, Ordering::Relaxed)
 }
 
 impl Service for Parser {
     type Msg = Msg;
     type Error = Gone;
 
+    fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Gone> {
+        self.seat.start_work(cx.fence());
+        Ok(Init::Ready)
+    }
+
     fn handle(&mut self, msg: Msg, _: &mut Context<Self>) -> Result<Next, Gone> {
         match msg {
             Msg::Barrier(reply) => reply.send(()),
-            Msg::Frame(frame) => {
-                self.place.desk.take_up();
-                self.meet_chaos();
-                router::cast_patiently(&self.sink, sink::Msg::Outcome(self.outcome(frame)))?;
-                self.place.desk.done();
-            }
+            Msg::Frame(frame) => self.take(frame)?,
         }
         Ok(Next::Continue)
+    }
+
+    fn terminate(&mut self, exit: &Exit) {
+        if exit.is_calm() {
+            self.seat.stop_work();
+        }
     }
 
     fn label(msg: &Msg) -> &'static str {

@@ -32,7 +32,8 @@ impl Progress {
     fn draw(&self) {
         let done = self.stats.parsed.get() + self.stats.malformed.get() + self.stats.lost.get();
         let bar = bar(done, self.total);
-        eprint!("\r{bar} {done}/{} lines, {} crashes ", self.total, self.stats.restarts.get());
+        let (crashes, hung) = (self.stats.crashes.get(), self.stats.hung.get());
+        eprint!("\r{bar} {done}/{} lines, {crashes} crashes, {hung} hangs ", self.total);
     }
 }
 

@@ -8,10 +8,11 @@ use crate::framing::Frame;
 use crate::parser;
 use crate::stats::Stats;
 
-/// The recipient is stopped for good.
+/// Nothing more can be handed over: the recipient is stopped for good, or the sender itself was
+/// abandoned.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is gone")]
-pub(crate) struct Gone(Arc<str>);
+#[error("{0}")]
+pub(crate) struct Gone(String);
 
 /// Where lines come from: a connection, a peer, a file. The lines of one go to one parser, so that
 /// they stay in order.
@@ -63,14 +64,16 @@ impl Router {
 /// # Blocking
 ///
 /// Until there is room. Whoever reads the mailbox is supervised, so there will be, or the child is
-/// gone.
+/// gone; or whoever sends is abandoned.
 pub(crate) fn cast_patiently<M: Send + 'static>(to: &Handle<M>, message: M) -> Result<(), Gone> {
     let mut sent = to.cast(message);
     loop {
         match sent {
             Ok(()) => return Ok(()),
-            Err(CastError::Stopped { name, .. }) => return Err(Gone(name)),
-            Err(busy) => sent = to.cast(busy.into_message()),
+            Err(CastError::Full { message, .. } | CastError::TimedOut { message, .. }) => {
+                sent = to.cast(message);
+            }
+            Err(final_one) => return Err(Gone(final_one.to_string())),
         }
     }
 }

@@ -6,9 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underpin::{ChildSpec, Context, Next, Overflow, Reply, Service, child};
+use underpin::{ChildSpec, Context, DeadLetter, Exit, Init, Next, Overflow, Reply, Service, child};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Seat, Slip};
 use crate::stats::Stats;
 
 /// How many outcomes wait for the sink.
@@ -22,8 +22,8 @@ const STALE: Duration = Duration::from_millis(200);
 
 /// What the sink is told.
 pub(crate) enum Msg {
-    /// A line is done.
-    Outcome(Outcome),
+    /// A line is done, unless whoever did it was given up before.
+    Outcome(Slip, Outcome),
     /// Write out what is buffered.
     Flush,
     /// Write out what is buffered, and answer when everything before this is done.
@@ -40,7 +40,7 @@ pub(crate) enum Outcome {
 /// The state of the sink.
 pub(crate) struct Sink {
     stats: Arc<Stats>,
-    desk: Arc<Desk>,
+    seat: Seat,
     output: Option<BufWriter<File>>,
     flushes: bool,
 }
@@ -63,32 +63,44 @@ fn is_same(a: &str, b: &str) -> bool {
 pub(crate) fn spec(stats: &Arc<Stats>, desk: &Arc<Desk>, path: Option<String>) -> ChildSpec<Sink> {
     let (stats, desk, counts) = (Arc::clone(stats), Arc::clone(desk), Arc::clone(stats));
     child("sink", move || {
-        desk.sit_down();
-        Sink::open(&stats, &desk, path.as_deref())
+        let seat = desk.sit_down();
+        Sink::open(&stats, seat, path.as_deref())
     })
     .capacity(QUEUE)
     .overflow(Overflow::Block(PATIENCE))
-    .on_dead_letter(move |_| counts.abandoned.up())
+    .on_dead_letter(move |letter| count_left(&counts, &letter))
+}
+
+/// Counts a line that was left in the queue. One that is void is counted already.
+fn count_left(stats: &Stats, letter: &DeadLetter<Msg>) {
+    if let Msg::Outcome(slip, _) = &letter.message
+        && slip.answer()
+    {
+        stats.left.up();
+    }
 }
 
 impl Sink {
-    fn open(stats: &Arc<Stats>, desk: &Arc<Desk>, path: Option<&str>) -> io::Result<Self> {
+    fn open(stats: &Arc<Stats>, seat: Seat, path: Option<&str>) -> io::Result<Self> {
         let file = path.map(|path| OpenOptions::new().append(true).open(path)).transpose()?;
         let output = file.map(|file| BufWriter::with_capacity(BUFFER, file));
-        Ok(Self { stats: Arc::clone(stats), desk: Arc::clone(desk), output, flushes: false })
+        Ok(Self { stats: Arc::clone(stats), seat, output, flushes: false })
     }
 
-    fn take(&mut self, outcome: Outcome) {
-        self.desk.take_up();
-        let counter = match outcome {
-            Outcome::Parsed(record) => {
-                self.write(&record);
-                &self.stats.parsed
-            }
-            Outcome::Malformed => &self.stats.malformed,
-        };
-        counter.up();
-        self.desk.done();
+    /// Writes and counts, unless it is too late for that: then the line is counted as lost.
+    fn take(&mut self, slip: &Slip, outcome: Outcome) {
+        if !slip.answer() {
+            return;
+        }
+        let Some(own) = self.seat.take_up() else { return };
+        let is_parsed = matches!(outcome, Outcome::Parsed(_));
+        if let Outcome::Parsed(record) = outcome {
+            self.write(&record);
+        }
+        if own.answer() {
+            let counter = if is_parsed { &self.stats.parsed } else { &self.stats.malformed };
+            counter.up();
+        }
     }
 
     /// A record that cannot be written is counted, and the sink goes on: a full disk is no reason
@@ -127,10 +139,15 @@ impl Service for Sink {
     type Msg = Msg;
     type Error = io::Error;
 
+    fn init(&mut self, cx: &mut Context<Self>) -> io::Result<Init> {
+        self.seat.start_work(cx.fence());
+        Ok(Init::Ready)
+    }
+
     fn handle(&mut self, msg: Msg, cx: &mut Context<Self>) -> io::Result<Next> {
         match msg {
-            Msg::Outcome(outcome) => {
-                self.take(outcome);
+            Msg::Outcome(slip, outcome) => {
+                self.take(&slip, outcome);
                 self.flush_soon(cx);
             }
             Msg::Flush => self.flush(),
@@ -142,9 +159,15 @@ impl Service for Sink {
         Ok(Next::Continue)
     }
 
+    fn terminate(&mut self, exit: &Exit) {
+        if exit.is_calm() {
+            self.seat.stop_work();
+        }
+    }
+
     fn label(msg: &Msg) -> &'static str {
         match msg {
-            Msg::Outcome(_) => "outcome",
+            Msg::Outcome(..) => "outcome",
             Msg::Flush => "flush",
             Msg::Barrier(_) => "barrier",
         }

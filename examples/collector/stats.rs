@@ -27,12 +27,14 @@ pub(crate) struct Stats {
     pub(crate) received: Counter,
     pub(crate) parsed: Counter,
     pub(crate) malformed: Counter,
-    /// In the hands of a service that crashed.
+    /// In the hands of a service that crashed, or hung and was abandoned.
     pub(crate) lost: Counter,
-    /// Of parsers and of the sink.
-    pub(crate) restarts: Counter,
+    /// Of parsers and of the sink. Each is followed by a restart.
+    pub(crate) crashes: Counter,
+    /// Times that `--hang` had a parser hang.
+    pub(crate) hung: Counter,
     /// Left in a queue for good. None, unless a supervisor gave up or a drain took too long.
-    pub(crate) abandoned: Counter,
+    pub(crate) left: Counter,
     /// Parsed, but the output did not take it.
     pub(crate) unwritten: Counter,
     /// Files that were not read to their end.

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underpin::ShutdownReport;
+use underpin::{ShutdownReport, Unstopped};
 
 use crate::desk::Desk;
+use crate::parser;
 use crate::stats::Stats;
 
 /// The counts of a run that is over.
@@ -28,7 +29,7 @@ impl<'a> Summary<'a> {
     /// To be called when everything has stopped.
     pub(crate) fn of(stats: &'a Stats, desks: &[Arc<Desk>], took: Duration) -> Self {
         desks.iter().for_each(|desk| desk.clear());
-        Self { stats, lost: stats.lost.get() + stats.abandoned.get(), took }
+        Self { stats, lost: stats.lost.get() + stats.left.get(), took }
     }
 
     pub(crate) fn lost(&self) -> u64 {
@@ -38,48 +39,56 @@ impl<'a> Summary<'a> {
     /// Says what was counted, on stdout, and what went wrong, on stderr.
     pub(crate) fn finish(&self, report: &ShutdownReport) -> ExitCode {
         let wrong = self.went_wrong(report);
-        for line in self.worth_knowing().iter().chain(&wrong) {
+        for line in self.worth_knowing(report).iter().chain(&wrong) {
             eprintln!("collector: {line}");
         }
-        say(&self.json());
+        say(&self.json(report.abandoned));
         if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
-    fn json(&self) -> String {
+    fn json(&self, abandoned: u64) -> String {
         let seconds = self.took.as_secs_f64();
         let stats = self.stats;
         format!(
-            r#"{{"received":{},"parsed":{},"malformed":{},"lost":{},"restarts":{},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
+            r#"{{"received":{},"parsed":{},"malformed":{},"lost":{},"restarts":{},"hung":{},"abandoned":{abandoned},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
             stats.received.get(),
             stats.parsed.get(),
             stats.malformed.get(),
             self.lost,
-            stats.restarts.get(),
+            stats.crashes.get(),
+            stats.hung.get(),
             stats.received.get() as f64 / seconds.max(1e-9),
         )
     }
 
-    /// Where load was shed, as it may be.
-    fn worth_knowing(&self) -> Vec<String> {
+    /// Where load was shed, as it may be, and who still hangs as `--hang` told him to.
+    fn worth_knowing(&self, report: &ShutdownReport) -> Vec<String> {
         let stats = self.stats;
         let said = [
             (&stats.refused, "connections were one too many and were closed"),
             (&stats.udp_dropped, "datagrams were dropped: the parsers were busy for a second"),
             (&stats.udp_overrun, "datagrams were dropped by the kernel: they came too fast"),
         ];
-        told(&said)
+        let mut known = told(&said);
+        known.extend(report.unstopped.iter().filter(|one| self.is_meant(one)).map(Unstopped::to_string));
+        known
+    }
+
+    fn is_meant(&self, one: &Unstopped) -> bool {
+        self.stats.hung.get() > 0 && one.child.starts_with(parser::NAME)
     }
 
     /// What must not happen.
     fn went_wrong(&self, report: &ShutdownReport) -> Vec<String> {
         let stats = self.stats;
         let said = [
-            (&stats.abandoned, "lines were left in a queue for good"),
+            (&stats.left, "lines were left in a queue for good"),
             (&stats.unwritten, "records were not written"),
             (&stats.unread, "files were not read to their end"),
         ];
         let mut wrong = told(&said);
-        if !report.is_clean() || !report.exit.is_calm() {
+        wrong.extend(report.unstopped.iter().filter(|one| !self.is_meant(one)).map(Unstopped::to_string));
+        if !report.exit.is_calm() {
             wrong.push(report.to_string());
         }
         if stats.received.get() != stats.parsed.get() + stats.malformed.get() + self.lost {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use underpin::{DynamicSupervisor, Foundation, Handle, Supervisor};
+use underpin::{ChildSpec, DynamicSupervisor, Foundation, Handle, Supervisor};
 
 use crate::args::{Args, Job};
 use crate::desk::Desk;
 use crate::doors::Doors;
+use crate::hang::{self, GRACE, STUCK};
 use crate::parser::{self, Place};
 use crate::router::Router;
 use crate::stats::Stats;
-use crate::{chaos, drain, events, gate, listener, progress, sink, udp};
+use crate::{chaos, drain, events, gate, listener, medic, progress, sink, udp};
 
 /// How often parsers may crash. A line that crashes its parser costs that line, however often it
 /// comes: there is nothing to escalate to.
@@ -52,19 +53,32 @@ pub(crate) fn plant(args: &Args, stats: &Arc<Stats>, doors: Option<&Arc<Doors>>)
         sink::prepare(path, args.job.files())?;
     }
     let (pipeline, parts) = pipeline(args, stats);
-    let mut root =
-        Foundation::builder("collector").shutdown_timeout(STOP).on_signals().on_event(events::tell);
+    let medic = args.hang.map(|_| medic::spec(pipeline.reference()));
+    let to_medic = medic.as_ref().map(ChildSpec::handle);
+    let mut root = Foundation::builder("collector")
+        .shutdown_timeout(STOP)
+        .max_abandoned(hang::MOST)
+        .on_signals()
+        .on_event(events::hook(to_medic.clone()));
     if let Job::Demo(lines) = args.job
         && std::io::stderr().is_terminal()
     {
         root = root.child(progress::spec(stats, lines)); // first, so that it sees everything
     }
-    root = root.supervisor(pipeline).child(drain::spec(parts.router.clone(), parts.sink));
+    if let Some(medic) = medic {
+        root = root.child(medic);
+    }
+    // A server ends when it is told to, and says who hangs then. The others may take their time.
+    let to_wait_for = to_medic.filter(|_| args.job != Job::Serve);
+    root = root.supervisor(pipeline).child(drain::spec(parts.router.clone(), parts.sink, to_wait_for));
     if let Some(doors) = doors {
         root = root.supervisor(intake(doors, &parts.router));
     }
     if let Some(every) = args.chaos {
-        root = root.child(chaos::spec(&parts.places, every));
+        root = root.child(chaos::crashes(&parts.places, every));
+    }
+    if let Some(every) = args.hang {
+        root = root.child(chaos::hangs(&parts.places, every));
     }
     let foundation = root.start().map_err(|error| error.to_string())?;
     Ok(Tree { foundation, router: parts.router, desks: parts.desks })
@@ -86,7 +100,10 @@ fn pipeline(args: &Args, stats: &Arc<Stats>) -> (Supervisor, Parts) {
     let places: Vec<_> = (0..args.workers).map(|_| new_place(stats)).collect();
     let mut parsers = Vec::new();
     for (index, place) in places.iter().enumerate() {
-        let parser = parser::spec(index, Arc::clone(place), sink.clone(), args.out.is_some());
+        let mut parser = parser::spec(index, Arc::clone(place), sink.clone(), args.out.is_some());
+        if args.hang.is_some() {
+            parser = parser.stuck_after(STUCK).shutdown(GRACE);
+        }
         parsers.push(parser.handle());
         pipeline = pipeline.child(parser);
     }
@@ -96,7 +113,7 @@ fn pipeline(args: &Args, stats: &Arc<Stats>) -> (Supervisor, Parts) {
 }
 
 fn new_place(stats: &Arc<Stats>) -> Arc<Place> {
-    Arc::new(Place { desk: Desk::new(stats), doomed: AtomicBool::new(false) })
+    Arc::new(Place { desk: Desk::new(stats), crash: AtomicBool::new(false), hang: AtomicBool::new(false) })
 }
 
 fn intake(doors: &Arc<Doors>, router: &Router) -> Supervisor {
