@@ -4,69 +4,78 @@
 
 mod contenders;
 mod measure;
+mod options;
+mod report;
 mod rounds;
 mod rows;
 mod scale;
 
+use std::collections::BTreeSet;
+
 use measure::{Contestant, Timing, beside_a_busy_thread};
-use rounds::{Outcome, Series};
+use options::{Options, USAGE};
+use report::{Entry, Figure};
+use rounds::Series;
 use rows::{Peer, Row};
 
-const ROUNDS: usize = 15;
-
 fn main() {
-    let (flags, wanted): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|arg| arg.starts_with('-'));
-    if flags.iter().any(|flag| flag != "--busy") {
-        eprintln!("usage: underpin-peers [--busy] [ROW ...]    rows: A, A1, B2, F, S ...");
-        std::process::exit(2);
-    }
     let rows = rows::rows();
-    let ids = || rows.iter().map(|row| row.id).chain(["S1", "S2"]);
-    if let Some(unknown) = wanted.iter().find(|wanted| !ids().any(|id| id.starts_with(wanted.as_str()))) {
-        eprintln!("{unknown}: there is no such row, expected one of {}", ids().collect::<Vec<_>>().join(" "));
+    let options = asked(&rows).unwrap_or_else(|wrong| {
+        eprintln!("{wrong}\n{USAGE}");
         std::process::exit(2);
-    }
-    let is_wanted =
-        |id: &str| wanted.is_empty() || wanted.iter().any(|wanted| id.starts_with(wanted.as_str()));
+    });
+    print!("{}", options.format.head());
     // First: memory that other rows have freed would be taken again and not be seen.
-    scale::compare(is_wanted);
-    for row in rows.iter().filter(|row| is_wanted(row.id)) {
-        if row.busy || !flags.is_empty() {
-            beside_a_busy_thread(|| compare(row));
+    scale::compare(&options);
+    for row in rows.iter().filter(|row| options.wants_row(row.id)) {
+        if row.busy || options.busy {
+            beside_a_busy_thread(|| compare(row, &options));
         } else {
-            compare(row);
+            compare(row, &options);
         }
     }
 }
 
-fn compare(row: &Row) {
-    for peer in &row.peers {
-        duel(row, peer);
+fn asked(rows: &[Row]) -> Result<Options, String> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    let ids = rows.iter().map(|row| row.id).chain(scale::ROWS);
+    let peers = rows.iter().flat_map(|row| &row.peers).map(|peer| peer.name);
+    options.check(&each_once(ids), &each_once(peers))?;
+    Ok(options)
+}
+
+fn each_once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    BTreeSet::from_iter(names).into_iter().collect()
+}
+
+fn compare(row: &Row, options: &Options) {
+    for peer in row.peers.iter().filter(|peer| options.wants_peer(peer.name)) {
+        let written = match (peer.missing)() {
+            Some(why) => options.format.absent(row.id, row.measure, peer.name, why),
+            None => options.format.entry(&duel(row, peer, options.rounds)),
+        };
+        print!("{written}");
     }
 }
 
-/// Ours and a peer by turns; a line for each thing that is measured.
-fn duel(row: &Row, peer: &Peer) {
+/// Ours and a peer by turns.
+fn duel<'a>(row: &'a Row, peer: &'a Peer, rounds: usize) -> Entry<'a> {
     let mut ours = Contestant::start((row.ours)(), row.clients, row.timing);
     let mut theirs = Contestant::start((peer.start)(), row.clients, row.timing);
     let [mut time, mut p99, mut cpu] = [(); 3].map(|()| Series::default());
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let (one, other) = (ours.round(), theirs.round());
         time.push(one.time, other.time);
         p99.push(one.p99, other.p99);
         cpu.push(one.cpu, other.cpu);
     }
-    line(row, "ns", peer, time.outcome(), peer.must);
-    if row.timing != Timing::Loop {
-        line(row, "ns at p99", peer, p99.outcome(), None);
+    let figure = |unit, series: &Series, must| Figure { unit, outcome: series.outcome(), must };
+    Entry {
+        row: row.id,
+        measure: row.measure,
+        peer: peer.name,
+        time: figure("ns", &time, peer.must),
+        p99: (row.timing != Timing::Loop).then(|| figure("ns at p99", &p99, None)),
+        cpu: Some(figure("ns of CPU", &cpu, peer.must_cpu)),
     }
-    line(row, "ns of CPU", peer, cpu.outcome(), peer.must_cpu);
-}
-
-fn line(row: &Row, unit: &str, peer: &Peer, outcome: Outcome, must: Option<f64>) {
-    let Outcome { ours, peer: theirs, ratio } = outcome;
-    let verdict = if must.is_none_or(|must| ratio <= must) { "ok" } else { "short" };
-    let must = must.map_or("-".into(), |must| format!("{must:.2}"));
-    let (id, measure, name) = (row.id, row.measure, peer.name);
-    println!("{id}\t{measure}, {unit}\t{ours:.0}\t{name}\t{theirs:.0}\t{ratio:.2}\t{must}\t{verdict}");
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::ClockId;
 
 use crate::contenders::{Arena, Bout};
 use crate::rounds::quantile;
@@ -37,7 +37,7 @@ const WORK: Duration = Duration::from_micros(100);
 pub struct Contestant {
     // Before the arena: the clients go first.
     clients: Vec<Box<dyn Bout>>,
-    _arena: Arena,
+    arena: Arena,
     timing: Timing,
     operations: u64,
 }
@@ -45,20 +45,31 @@ pub struct Contestant {
 impl Contestant {
     /// Starts a contender, warms it up, and finds out how many operations make a round.
     pub fn start(arena: Arena, clients: usize, timing: Timing) -> Self {
-        let clients = (0..clients).map(|_| arena()).collect();
-        let mut contestant = Self { clients, _arena: arena, timing, operations: 16 };
-        let per_operation = loop {
-            let start = Instant::now();
-            contestant.round();
-            let took = start.elapsed();
-            if took > ROUND / 4 {
-                break took / u32::try_from(contestant.operations).expect("a round is short");
-            }
-            contestant.operations *= 2;
-        };
+        let clients = (0..clients).map(|_| arena.client()).collect();
+        let mut contestant = Self { clients, arena, timing, operations: 16 };
+        contestant.round();
+        let per_operation = contestant.calibrate();
         contestant.operations = (ROUND.as_nanos() / per_operation.as_nanos().max(1)).max(16) as u64;
         contestant.round();
         contestant
+    }
+
+    /// How long an operation takes, in rounds of more and more until they are long enough to tell.
+    fn calibrate(&mut self) -> Duration {
+        loop {
+            // The quicker of two: a pause of the machine is not the contender's.
+            let took = self.timed_round().min(self.timed_round());
+            if took > ROUND / 4 {
+                return took / u32::try_from(self.operations).expect("a round is short");
+            }
+            self.operations *= 2;
+        }
+    }
+
+    fn timed_round(&mut self) -> Duration {
+        let start = Instant::now();
+        self.round();
+        start.elapsed()
     }
 
     /// One round.
@@ -79,18 +90,23 @@ impl Contestant {
     }
 
     fn tight(&mut self, n: u64) -> Cost {
-        let (start, cpu) = (Instant::now(), Cpu::now());
+        let (start, cpu) = (Instant::now(), self.cpu());
         self.together(|client| client.run(n));
         let operations = (n * self.clients.len() as u64) as f64;
         let time = start.elapsed().as_nanos() as f64 / operations;
-        Cost { time, p99: f64::NAN, cpu: cpu.elapsed() / operations }
+        Cost { time, p99: f64::NAN, cpu: (self.cpu() - cpu) / operations }
     }
 
     fn each(&mut self, n: u64, pause: fn()) -> Cost {
-        let cpu = Cpu::now();
+        let cpu = self.cpu();
         let latencies = self.together(|client| client.each(n, pause)).concat();
-        let cpu = cpu.elapsed() / latencies.len() as f64;
+        let cpu = (self.cpu() - cpu) / latencies.len() as f64;
         Cost { time: quantile(latencies.clone(), 0.5), p99: quantile(latencies, 0.99), cpu }
+    }
+
+    /// The CPU time so far of this process and of the contender's own.
+    fn cpu(&self) -> f64 {
+        own_cpu() + self.arena.cpu_elsewhere().as_nanos() as f64
     }
 
     /// A single client works on this thread, several on one each.
@@ -112,28 +128,20 @@ impl Contestant {
 /// core busy, and of what clients do between their calls.
 static FOREIGN: AtomicU64 = AtomicU64::new(0);
 
-struct Cpu(f64);
-
-impl Cpu {
-    fn now() -> Self {
-        Self(nanos(ClockId::ProcessCPUTime) as f64 - FOREIGN.load(Ordering::Relaxed) as f64)
-    }
-
-    fn elapsed(&self) -> f64 {
-        Self::now().0 - self.0
-    }
+fn own_cpu() -> f64 {
+    nanos(ClockId::CLOCK_PROCESS_CPUTIME_ID) as f64 - FOREIGN.load(Ordering::Relaxed) as f64
 }
 
 fn nanos(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    let now: Duration = clock.now().expect("it is a clock").into();
+    now.as_nanos() as u64
 }
 
 /// Runs `work`, and sets its CPU time apart.
 fn set_apart(work: impl FnOnce()) {
-    let before = nanos(ClockId::ThreadCPUTime);
+    let before = nanos(ClockId::CLOCK_THREAD_CPUTIME_ID);
     work();
-    FOREIGN.fetch_add(nanos(ClockId::ThreadCPUTime) - before, Ordering::Relaxed);
+    FOREIGN.fetch_add(nanos(ClockId::CLOCK_THREAD_CPUTIME_ID) - before, Ordering::Relaxed);
 }
 
 // ---- other work --------------------------------------------------------------------------

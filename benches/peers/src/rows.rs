@@ -1,6 +1,8 @@
 //! The table: what is measured, against whom, and how far it has to come.
 
-use crate::contenders::{Arena, kameo, ours, raw, std, tonari};
+use crate::contenders::{Arena, erlang, flume, kanal, ours, raw, std, tonari};
+#[cfg(feature = "async-peers")]
+use crate::contenders::{actix, kameo, ractor, spawned_tasks, spawned_threads};
 use crate::measure::Timing;
 
 /// One measure of ours beside its peers.
@@ -15,10 +17,19 @@ pub struct Row {
     pub peers: Vec<Peer>,
 }
 
+impl Row {
+    fn and(mut self, peer: Peer) -> Self {
+        self.peers.push(peer);
+        self
+    }
+}
+
 /// Whom ours is compared with.
 pub struct Peer {
     pub name: &'static str,
     pub start: fn() -> Arena,
+    /// Why it cannot take part on this machine, if it cannot.
+    pub missing: fn() -> Option<&'static str>,
     /// The most that ours may take of the peer's time, as a ratio.
     pub must: Option<f64>,
     /// The same for CPU time.
@@ -27,7 +38,7 @@ pub struct Peer {
 
 /// A peer that sets no limit.
 fn beside(name: &'static str, start: fn() -> Arena) -> Peer {
-    Peer { name, start, must: None, must_cpu: None }
+    Peer { name, start, missing: || None, must: None, must_cpu: None }
 }
 
 /// The peer that ours is held against.
@@ -35,12 +46,28 @@ fn against(name: &'static str, start: fn() -> Arena, must: f64) -> Peer {
     Peer { must: Some(must), ..beside(name, start) }
 }
 
+/// Erlang/OTP, which is not everywhere.
+fn otp(start: fn() -> Arena, must: Option<f64>) -> Peer {
+    Peer { must, missing: erlang::missing, ..beside("Erlang/OTP", start) }
+}
+
 fn call_peers(must: f64) -> Vec<Peer> {
     vec![
         against("crossbeam", raw::calls, must),
         beside("std sync_channel", std::calls),
+        beside("flume", flume::calls),
+        beside("kanal", kanal::calls),
         beside("tonari-actor", tonari::calls),
+        #[cfg(feature = "async-peers")]
+        beside("spawned threads", spawned_threads::calls),
+        #[cfg(feature = "async-peers")]
+        beside("spawned tasks", spawned_tasks::calls),
+        #[cfg(feature = "async-peers")]
         beside("kameo", kameo::calls),
+        #[cfg(feature = "async-peers")]
+        beside("ractor", ractor::calls),
+        #[cfg(feature = "async-peers")]
+        beside("actix", actix::calls),
     ]
 }
 
@@ -48,8 +75,30 @@ fn cast_peers<const CAPACITY: usize>(must: f64) -> Vec<Peer> {
     vec![
         against("crossbeam", raw::sink::<CAPACITY>, must),
         beside("std sync_channel", std::sink::<CAPACITY>),
+        beside("flume", flume::sink::<CAPACITY>),
+        beside("kanal", kanal::sink::<CAPACITY>),
         beside("tonari-actor", tonari::sink::<CAPACITY>),
+        #[cfg(feature = "async-peers")]
+        beside("spawned threads", spawned_threads::sink),
+        #[cfg(feature = "async-peers")]
+        beside("spawned tasks", spawned_tasks::sink),
+        #[cfg(feature = "async-peers")]
         beside("kameo", kameo::sink::<CAPACITY>),
+        #[cfg(feature = "async-peers")]
+        beside("ractor", ractor::sink),
+        #[cfg(feature = "async-peers")]
+        beside("actix", actix::sink::<CAPACITY>),
+    ]
+}
+
+fn restart_peers() -> Vec<Peer> {
+    vec![
+        against("notice + spawn + join", raw::restarts, 1.1),
+        #[cfg(feature = "async-peers")]
+        beside("kameo", kameo::restarts),
+        #[cfg(feature = "async-peers")]
+        beside("ractor", ractor::restarts),
+        otp(erlang::restarts, None),
     ]
 }
 
@@ -73,16 +122,17 @@ pub fn rows() -> Vec<Row> {
     let mut after_work = call("A4", "call after 100 us of other work", 1, 0.95);
     after_work.timing = Timing::AfterWork;
     after_work.peers[0].must_cpu = Some(1.15);
+    let beside_work = call("A2", "call, 1 client, one core busy", 1, 0.5);
     vec![
-        call("A1", "call, 1 client", 1, 0.5),
-        Row { busy: true, ..call("A2", "call, 1 client, one core busy", 1, 0.5) },
-        call("A3", "call, 4 clients", 4, 1.2),
+        call("A1", "call, 1 client", 1, 0.5).and(otp(erlang::calls, Some(0.25))),
+        Row { busy: true, ..beside_work.and(otp(erlang::calls, Some(2.0))) },
+        call("A3", "call, 4 clients", 4, 1.2).and(otp(erlang::calls, None)),
         after_work,
         deadline("call_by an absolute deadline", ours::calls_with_deadline),
         deadline("call_timeout", ours::calls_with_timeout),
-        cast::<1024>("B1", "cast, 1 producer, capacity 1024", 1, 1.0),
-        cast::<65536>("B1", "cast, 1 producer, capacity 65536", 1, 1.2),
-        cast::<1024>("B2", "cast, 4 producers, capacity 1024", 4, 1.0),
+        cast::<1024>("B1", "cast, 1 producer, capacity 1024", 1, 1.0).and(otp(erlang::sink, None)),
+        cast::<65536>("B1", "cast, 1 producer, capacity 65536", 1, 1.2).and(otp(erlang::sink, None)),
+        cast::<1024>("B2", "cast, 4 producers, capacity 1024", 4, 1.0).and(otp(erlang::sink, Some(0.3))),
         Row {
             id: "F1",
             measure: "panic to first call served",
@@ -90,10 +140,41 @@ pub fn rows() -> Vec<Row> {
             timing: Timing::Each,
             busy: false,
             ours: ours::restarts,
-            peers: vec![
-                against("notice + spawn + join", raw::restarts, 1.1),
-                beside("kameo", kameo::restarts),
-            ],
+            peers: restart_peers(),
         },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients of one contender, all at work, each way of working.
+    fn try_out(arena: &Arena, clients: usize, timing: Timing) {
+        let mut clients: Vec<_> = (0..clients).map(|_| arena.client()).collect();
+        ::std::thread::scope(|scope| {
+            for client in &mut clients {
+                scope.spawn(move || {
+                    client.run(100);
+                    if timing != Timing::Loop {
+                        let latencies = client.each(40, || ());
+                        assert_eq!(latencies.len(), 40);
+                        assert!(latencies.iter().all(|nanos| *nanos > 0.0), "{latencies:?}");
+                    }
+                });
+            }
+        });
+        drop(clients);
+    }
+
+    #[test]
+    fn every_contender_does_what_its_row_says() {
+        for row in rows() {
+            try_out(&(row.ours)(), row.clients, row.timing);
+            for peer in row.peers.iter().filter(|peer| (peer.missing)().is_none()) {
+                println!("{} {}", row.id, peer.name);
+                try_out(&(peer.start)(), row.clients, row.timing);
+            }
+        }
+    }
 }

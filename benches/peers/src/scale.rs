@@ -5,6 +5,12 @@ use std::time::{Duration, Instant};
 
 use underpin::{Context, Next, Service, Supervisor, SupervisorHandle, child};
 
+use crate::options::Options;
+use crate::report::{Entry, Figure, Format};
+use crate::rounds::{Outcome, median};
+
+/// What is compared here.
+pub const ROWS: [&str; 2] = ["S1", "S2"];
 /// The most resident bytes of one idle service.
 const MOST_BYTES: f64 = 16.0 * 1024.0;
 /// The most that ten times as many children may cost.
@@ -29,45 +35,33 @@ fn tree(children: usize) -> SupervisorHandle {
     supervisor.start().expect("it starts")
 }
 
-/// Prints the rows that are wanted.
-pub fn compare(is_wanted: impl Fn(&str) -> bool) {
+/// Prints the rows that are wanted. They have no peers: who asks for some does not want them.
+pub fn compare(options: &Options) {
+    let is_wanted = |id| options.wants_row(id) && options.wants_every_peer();
     if is_wanted("S1") {
-        let bytes = resident_each(1000);
-        line(
-            "S1",
-            "resident bytes of an idle service, of 1,000",
-            bytes,
-            "16 KiB",
-            MOST_BYTES,
-            bytes / MOST_BYTES,
-            1.0,
-        );
+        let measure = "resident bytes of an idle service, of 1,000";
+        line(options.format, "S1", measure, resident_each(1000), ("16 KiB", MOST_BYTES), 1.0);
     }
     if is_wanted("S2") {
-        growth("start of 1,000 children, ns", |children| {
+        growth(options.format, "start of 1,000 children, ns", |children| {
             let (started, time) = timed(|| tree(children));
             drop(started);
             time
         });
-        growth("stop of 1,000 children, ns", |children| {
+        growth(options.format, "stop of 1,000 children, ns", |children| {
             let started = tree(children);
             timed(|| started.shutdown(Duration::from_secs(60))).1
         });
-        growth("list of 1,000 children, ns", |children| {
+        growth(options.format, "list of 1,000 children, ns", |children| {
             let started = tree(children);
             timed(|| started.which_children()).1
         });
     }
 }
 
-fn growth(measure: &str, cost: impl Fn(usize) -> f64) {
-    let median = |children| {
-        let mut costs: Vec<f64> = (0..ROUNDS).map(|_| cost(children)).collect();
-        costs.sort_by(f64::total_cmp);
-        costs[ROUNDS / 2]
-    };
-    let (many, few) = (median(1000), median(100));
-    line("S2", measure, many, "100 children", few, many / few, MOST_GROWTH);
+fn growth(format: Format, measure: &str, cost: impl Fn(usize) -> f64) {
+    let [many, few] = [1000, 100].map(|children| median((0..ROUNDS).map(|_| cost(children)).collect()));
+    line(format, "S2", measure, many, ("100 children", few), MOST_GROWTH);
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
@@ -91,7 +85,8 @@ fn resident() -> f64 {
     resident.unwrap_or(f64::NAN) * 4096.0
 }
 
-fn line(row: &str, measure: &str, ours: f64, peer: &str, value: f64, ratio: f64, must: f64) {
-    let verdict = if ratio <= must { "ok" } else { "short" };
-    println!("{row}\t{measure}\t{ours:.0}\t{peer}\t{value:.0}\t{ratio:.2}\t{must:.2}\t{verdict}");
+fn line(format: Format, row: &str, measure: &str, ours: f64, (peer, value): (&str, f64), must: f64) {
+    let outcome = Outcome { ours, peer: value, ratio: ours / value };
+    let time = Figure { unit: "", outcome, must: Some(must) };
+    print!("{}", format.entry(&Entry { row, measure, peer, time, p99: None, cpu: None }));
 }

@@ -1,12 +1,26 @@
 //! Who takes part. Each contender has a file, and in it a function for each thing it can do.
 
+#[cfg(feature = "async-peers")]
+pub mod actix;
+pub mod erlang;
+pub mod flume;
+#[cfg(feature = "async-peers")]
 pub mod kameo;
+pub mod kanal;
 pub mod ours;
+#[cfg(feature = "async-peers")]
+pub mod ractor;
 pub mod raw;
+#[cfg(feature = "async-peers")]
+pub mod spawned_tasks;
+#[cfg(feature = "async-peers")]
+pub mod spawned_threads;
 pub mod std;
+#[cfg(feature = "async-peers")]
+mod tasks;
 pub mod tonari;
 
-use ::std::time::Instant;
+use ::std::time::{Duration, Instant};
 
 /// One client of something under test.
 pub trait Bout: Send {
@@ -31,8 +45,25 @@ impl<F: FnMut(u64) + Send> Bout for F {
     }
 }
 
-/// Something under test that is running: makes clients of it, and stops when it is dropped.
-pub type Arena = Box<dyn Fn() -> Box<dyn Bout>>;
+/// Something under test that is running, and stops when it is dropped.
+pub trait Ground {
+    /// Makes a client.
+    fn client(&self) -> Box<dyn Bout>;
+
+    /// The CPU time that it has taken so far in processes of its own.
+    fn cpu_elsewhere(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl<F: Fn() -> Box<dyn Bout>> Ground for F {
+    fn client(&self) -> Box<dyn Bout> {
+        self()
+    }
+}
+
+/// Something under test, whatever it is.
+pub type Arena = Box<dyn Ground>;
 
 /// The message of every cast: 32 bytes. The first word is [`LAST`] in the last one of a client.
 pub type Cast = [u64; 4];
