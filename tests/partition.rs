@@ -3,11 +3,12 @@
 mod common;
 
 use std::hash::Hash;
+use std::time::Instant;
 
 use common::*;
 use underpin::{
-    CallError, CastError, Deadline, Next, PartitionError, Partitioned, Restart, StartError, Supervisor,
-    SupervisorHandle, available_cores, partition,
+    CallError, CastError, Clock, Context, DEFAULT_TIMEOUT, Deadline, Next, PartitionError, Partitioned,
+    Reply, Restart, StartError, Supervisor, SupervisorHandle, available_cores, partition,
 };
 
 /// So many bots, of which each notes what it is told under its own name.
@@ -23,7 +24,7 @@ fn started(count: usize, journal: &Journal) -> (SupervisorHandle, Partitioned<Ms
 
 /// A key that this partition is in charge of.
 fn key_of(bots: &Partitioned<Msg>, index: usize) -> u64 {
-    (0..).find(|key| bots.index_of(key) == index).expect("every partition has keys")
+    (0..10_000).find(|key| bots.index_of(key) == index).expect("every partition has keys")
 }
 
 // ---- which partition -----------------------------------------------------------------------
@@ -151,11 +152,12 @@ fn calls_go_to_the_partition_of_the_key_and_keep_their_time() {
     }
     let total = |index| bots.call_timeout(&key_of(&bots, index), LONG, Msg::Total).expect("answered");
     assert_eq!([total(0), total(1), total(2), total(3)], [1, 2, 3, 4]);
-    let release = occupy(&bots.handles()[2]);
+    let (release, begun) = (occupy(&bots.handles()[2]), Instant::now());
     match bots.call_timeout(&key_of(&bots, 2), MS, Msg::Total) {
         Err(CallError::TimedOut { name }) => assert_eq!(&*name, "bots-2"),
         other => panic!("{other:?}"),
     }
+    assert!(begun.elapsed() < DEFAULT_TIMEOUT, "not as long as a call without a time-out");
     assert_eq!(total(1), 2, "the others have nothing to do with it");
     release.open();
     drop(sup);
@@ -197,14 +199,27 @@ fn a_partition_that_is_gone_hands_back_and_its_keys_go_to_no_other() {
 
 #[test]
 fn fan_out_tells_good_and_bad_by_partition() {
+    let (clock, hand) = Clock::manual();
     let journal = Journal::new();
     let (supervisor, bots) = bots(4, &journal);
-    let sup = supervisor.start().expect("starts");
+    let sup = supervisor.clock(clock.clone()).start().expect("starts");
     sup.terminate_child("bots-0").expect("terminated");
     let release = occupy(&bots.handles()[2]);
-    let out = bots.fan_out(Deadline::after(MS * 20), Msg::Epoch);
-    let good: Vec<_> = out.answers.iter().map(|(name, life)| (&**name, *life)).collect();
-    assert_eq!(good, [("bots-1", 1), ("bots-3", 1)]);
+    let (until, asked) = (Deadline::at(clock.now() + SECOND), bots.clone());
+    let out = aside(move || {
+        let answer = |bot: &mut Bot, _: &mut Context<Bot>, reply: Reply<u64>| {
+            reply.send(7);
+            bot.note("answered");
+            Ok(Next::Continue)
+        };
+        asked.fan_out(until, |reply| ask(answer)(reply))
+    });
+    journal.wait_line("bots-1 answered");
+    journal.wait_line("bots-3 answered");
+    hand.advance(SECOND);
+    let out = out.done();
+    let good: Vec<_> = out.answers.iter().map(|(name, answer)| (&**name, *answer)).collect();
+    assert_eq!(good, [("bots-1", 7), ("bots-3", 7)]);
     match &out.failures[..] {
         [(first, CallError::NotSent(CastError::Stopped { .. })), (third, CallError::TimedOut { .. })] => {
             assert_eq!((&**first, &**third), ("bots-0", "bots-2"));

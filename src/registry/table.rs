@@ -245,6 +245,15 @@ mod tests {
     }
 
     #[test]
+    fn who_waited_in_vain_leaves_no_trace() {
+        let registry = crate::registry::Registry::new();
+        let now = Some(registry.clock().now());
+        assert!(registry.await_entry("a", now).is_none());
+        assert!(registry.namespace("test").await_entry("b", now).is_none());
+        assert_eq!(registry.table.0.lock().spaces.len(), 0);
+    }
+
+    #[test]
     fn a_registration_that_is_over_changes_nothing_of_a_later_one() {
         let table = Table::default();
         let first = register(&table, "here", "a");

@@ -96,3 +96,47 @@ impl Claimed {
 fn is_newest<M: Send + 'static>(core: &Core<M>, life: u64) -> bool {
     core.incarnation().epoch == life
 }
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+    use crate::service::dead_letters::DeadLetters;
+    use crate::service::mailbox::Overflow;
+
+    fn tag(tags: &mut Tags) -> bool {
+        tags.set("k".into(), "v".into()).is_ok()
+    }
+
+    #[test]
+    fn an_older_life_neither_frees_nor_tags_nor_untags() {
+        let (registry, clock) = (Registry::new(), Clock::system());
+        let core = Arc::new(Core::<u8>::new("a".into(), 1, Overflow::Reject, DeadLetters::lost()));
+        let claim = Claim::with(Tags::default());
+        let begin = || claim.next_life(&core, &registry, &clock).expect("the name is free").epoch;
+        let (first, second) = (begin(), begin());
+        let tags = || registry.metadata("a").map(|tags| tags.len());
+        assert_eq!(claim.change_tags(&core, &registry, first, tag), None);
+        assert_eq!(tags(), Some(0));
+        assert_eq!(claim.change_tags(&core, &registry, second, tag), Some(true));
+        claim.end_tags(&core, &registry, first);
+        claim.free(&core, &registry, first);
+        assert_eq!(tags(), Some(1), "it is the second's");
+        claim.end_tags(&core, &registry, second);
+        assert_eq!(tags(), Some(0));
+        claim.free(&core, &registry, second);
+        assert_eq!(tags(), None);
+        assert_eq!(claim.change_tags(&core, &registry, second, tag), None);
+        assert_eq!(begin(), 3, "and takes the name again");
+        assert_eq!(registry.names(), ["a"]);
+    }
+
+    #[test]
+    fn without_a_claim_there_is_no_name() {
+        let (registry, clock) = (Registry::new(), Clock::system());
+        let core = Arc::new(Core::<u8>::new("a".into(), 1, Overflow::Reject, DeadLetters::lost()));
+        let claim = Claim::default();
+        let life = claim.next_life(&core, &registry, &clock).expect("none is asked for").epoch;
+        assert_eq!(claim.change_tags(&core, &registry, life, tag), None);
+        assert!(registry.is_empty());
+    }
+}

@@ -56,6 +56,10 @@ pub fn compare(options: &Options) {
             let started = tree(children);
             timed(|| started.which_children()).1
         });
+        growth(options.format, "inspection of 1,000 children, ns", |children| {
+            let started = tree(children);
+            timed(|| started.inspect().map(|tree| tree.children.len())).1
+        });
     }
 }
 
