@@ -101,7 +101,8 @@ impl Medic {
     }
 
     fn look_again(&mut self, cx: &mut Context<Self>) {
-        if !(self.is_calm() && self.away == 0) && !self.looks_again {
+        let has_to = !self.is_calm() || self.away > 0;
+        if has_to && !self.looks_again {
             self.looks_again = true;
             cx.send_after(AGAIN, Msg::Look);
         }
