@@ -48,6 +48,8 @@ impl Hand {
 mod tests {
     use super::*;
 
+    type Event = fn(&mut Story);
+
     /// How many lines there are.
     const LINES: u64 = 3;
 
@@ -127,7 +129,7 @@ mod tests {
 
         /// Goes on in each order in which these may come. Says how many orders there are.
         fn go_on(&self) -> usize {
-            let may: [(bool, fn(&mut Self)); 4] = [
+            let may: [(bool, Event); 4] = [
                 (self.may_work(), Self::work),
                 (!self.is_given_up, Self::give_up),
                 (self.is_given_up && self.taken < LINES, Self::succeed),

@@ -1,6 +1,6 @@
 //! underpin beside its peers, in interleaved rounds. See `benches/README.md`.
 //!
-//! `cargo run --release --manifest-path benches/peers/Cargo.toml -- [--busy] [ROW ...]`
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml -- [OPTION ...] [ROW ...]`
 
 mod contenders;
 mod measure;

@@ -33,8 +33,8 @@ impl Runtime {
         Self(Arc::new(spawn))
     }
 
-    /// tokio with one thread, on which actors and clients take turns. With two workers a call takes
-    /// twice the CPU time and a cast a fifth more, and neither ends sooner.
+    /// tokio with one thread, on which actors and clients take turns. Calls and casts are faster than with
+    /// two workers.
     pub fn one_thread() -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let handle = runtime.handle().clone();

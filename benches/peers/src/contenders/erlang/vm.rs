@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/contenders/erlang/contender.erl");
 
-/// One scheduler is faster in every row than two: nobody is woken. And heaps of 800 KB from the start
-/// are: the mailbox of a sink is part of its heap.
+/// One scheduler: nobody is woken. And heaps of 800 KB from the start: the mailbox of a sink is part of
+/// its heap. Together the fastest for casts and restarts, and as fast as any for calls.
 const FLAGS: [&str; 4] = ["+S", "1", "+hms", "100000"];
 
 /// A running machine. It ends when it is dropped.
