@@ -68,6 +68,9 @@ impl Pulse {
     /// One message more. Whether to look at the clock.
     #[inline]
     pub(crate) fn beat(&mut self) -> bool {
+        if cfg!(underpin_loom) {
+            return false; // by the real time, which differs from one execution to the next
+        }
         self.left -= 1;
         self.left == 0
     }
