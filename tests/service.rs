@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use common::*;
 use underpin::testing::namespace;
 use underpin::{
-    CallError, CastError, Clock, Context, CrashContext, Deadline, ErrorKind, Exit, Init, Lifecycle, Next,
-    Overflow, Reaction, Reply, Restart, Service, StartChildError, StartError, StopError, SupervisionEvent,
-    Supervisor, Wait, child, fan_out,
+    CallError, CastError, Clock, Context, CrashContext, Deadline, ErrorKind, Exit, Handle, Init, Lifecycle,
+    Next, Overflow, Reaction, Reply, Restart, Service, StartChildError, StartError, StopError,
+    SupervisionEvent, Supervisor, SupervisorHandle, Wait, child, fan_out,
 };
 
 fn one(spec: underpin::ChildSpec<Bot>) -> (underpin::SupervisorHandle, underpin::Handle<Msg>) {
@@ -1031,6 +1031,84 @@ fn fan_out_asks_all_at_once() {
     });
     assert_eq!((out.answers.len(), out.failures.len()), (2, 0));
     drop(sup);
+}
+
+/// A bot that is held in its handler, with a mailbox for one that is full, and who opens it again.
+fn held_and_full(name: &str, journal: &Journal, clock: Clock) -> (SupervisorHandle, Handle<Msg>, Latch) {
+    let spec = bot(name, journal).capacity(1).overflow(Overflow::Block(LONG * 10));
+    let handle = spec.handle();
+    let sup = patient("full").clock(clock).child(spec).start().expect("starts");
+    let release = occupy(&handle);
+    handle.cast(Msg::Add(1)).expect("accepted");
+    (sup, handle, release)
+}
+
+#[test]
+fn fan_out_keeps_nobody_waiting_for_a_full_mailbox_of_another() {
+    let (clock, hand) = Clock::manual();
+    let journal = Journal::new();
+    let (full, x, release) = held_and_full("x", &journal, clock.clone());
+    let y = bot("y", &journal);
+    let handles = [x, y.handle()];
+    let sup = patient("app").clock(clock.clone()).child(y).start().expect("starts");
+    for in_time in [false, true] {
+        journal.clear();
+        let (all, until) = (handles.clone(), Deadline::at(clock.now() + SECOND));
+        let asked = aside(move || {
+            let answer = |bot: &mut Bot, _: &mut Context<Bot>, reply: Reply<u64>| {
+                reply.send(7);
+                bot.note("answered");
+                Ok(Next::Continue)
+            };
+            fan_out(&all, until, |reply| ask(answer)(reply))
+        });
+        journal.wait_line("y answered"); // while the first is full
+        if in_time {
+            release.open()
+        } else {
+            hand.advance(SECOND)
+        }
+        let out = asked.done();
+        let good: Vec<_> = out.answers.iter().map(|(name, answer)| (&**name, *answer)).collect();
+        if in_time {
+            assert_eq!((good, out.failures.len()), (vec![("x", 7), ("y", 7)], 0));
+        } else {
+            assert_eq!(good, [("y", 7)]);
+            assert!(
+                matches!(out.failures[..], [(ref name, CallError::NotSent(CastError::TimedOut { .. }))] if &**name == "x")
+            );
+        }
+    }
+    assert_eq!(handles[0].status().drops.timed_out, 1);
+    drop((sup, full));
+}
+
+#[test]
+fn fan_out_inside_a_handler_ends_with_that_handlers_caller() {
+    let (clock, hand) = Clock::manual();
+    let journal = Journal::new();
+    let (full, x, release) = held_and_full("x", &journal, clock.clone());
+    let y = bot("y", &journal);
+    let handle = y.handle();
+    let sup = patient("app").clock(clock.clone()).child(y).start().expect("starts");
+    let (inside, until) = (Latch::new(), Deadline::at(clock.now() + SECOND));
+    let tell = inside.clone();
+    let asking = aside(move || {
+        let message = ask(move |bot: &mut Bot, _: &mut Context<Bot>, reply: Reply<u64>| {
+            tell.open();
+            let out = fan_out(&[x], Deadline::unbounded(), Msg::Total);
+            bot.note(format_args!("{} failed", out.failures.len()));
+            reply.send(0);
+            Ok(Next::Continue)
+        });
+        drop(handle.call_by(until, message)); // timed out, or answered just so
+    });
+    inside.wait();
+    hand.advance(SECOND);
+    journal.wait_line("y 1 failed");
+    asking.done();
+    release.open();
+    drop((sup, full));
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub(crate) struct Urgent<M> {
     pub(crate) message: Box<dyn FnOnce() -> M + Send>,
 }
 
+/// What a send came to.
+pub(super) type Sending<M> = Result<(), CastError<M>>;
+
 /// One child: its identity, its mailbox, its present incarnation.
 pub(crate) struct Core<M> {
     pub(crate) node: Arc<Node>,
@@ -157,6 +160,23 @@ impl<M: Send + 'static> Core<M> {
                 Ok(())
             }
             Err(refused) => self.send_slowly(refused, limit),
+        }
+    }
+
+    /// As [`send`](Self::send), save that it does not wait for space: what would have to comes back.
+    pub(super) fn send_unless_full(&self, envelope: Envelope<M>) -> Result<Sending<M>, Envelope<M>> {
+        let waits = matches!(self.mailbox.overflow(), Overflow::Block(_));
+        if !waits || self.is_me() || scope::is_fenced() {
+            return Ok(self.send(envelope, Limit::In(Duration::ZERO)));
+        }
+        match self.mailbox.offer(envelope) {
+            Ok(Sent::Accepted) => Ok(Ok(())),
+            Ok(Sent::RacedWithClose) => {
+                self.drain(DeadReason::Stopped);
+                Ok(Ok(()))
+            }
+            Err(NotSent::Full(envelope)) => Err(envelope),
+            Err(refused) => Ok(Err(self.not_sent(refused, Duration::ZERO))),
         }
     }
 

@@ -188,10 +188,7 @@ impl<M: Send + 'static> Handle<M> {
         message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<T, CallError<M>> {
         let slot = Arc::new(Slot::new(limit));
-        let envelope = Envelope {
-            message: message(Reply::new(Arc::clone(&slot))),
-            call: Some(Arc::clone(slot.ticket())),
-        };
+        let envelope = envelope(&slot, message);
         if let Err(names) = me.wait_for(&self.core.node, slot.ticket()) {
             return Err(self.closed_cycle(names, Some(envelope.message)));
         }
@@ -354,8 +351,7 @@ impl<M: Send + 'static> Handle<M> {
         limit: Limit,
         message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<(), CastError<M>> {
-        let message = message(Reply::new(Arc::clone(slot)));
-        self.core.send(Envelope { message, call: Some(Arc::clone(slot.ticket())) }, limit)
+        self.core.send(envelope(slot, message), limit)
     }
 
     pub(super) fn inherit(&self, me: &Arc<Incarnation>, limit: Limit) -> Limit {
@@ -393,6 +389,15 @@ impl<M: Send + 'static> Handle<M> {
             Failure::Failed { kind, source } => CallError::Failed { name, kind, source },
         }
     }
+}
+
+/// A message whose answer goes into the slot.
+pub(super) fn envelope<T: Send + 'static, M>(
+    slot: &Arc<Slot<T>>,
+    message: impl FnOnce(Reply<T>) -> M,
+) -> Envelope<M> {
+    let message = message(Reply::new(Arc::clone(slot)));
+    Envelope { message, call: Some(Arc::clone(slot.ticket())) }
 }
 
 impl<M> Clone for Handle<M> {

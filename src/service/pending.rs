@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::deadline::{DEFAULT_TIMEOUT, Deadline, Limit};
-use super::handle::Handle;
+use super::handle::{Handle, envelope};
+use super::mailbox::Envelope;
 use super::reply::{Reply, Slot};
 use super::scope;
-use crate::error::CallError;
+use crate::error::{CallError, CastError};
 
 /// The answer of a [`request`](Handle::request) that is under way.
 ///
@@ -94,10 +95,13 @@ pub struct FanOut<T, M> {
 
 /// Asks several services the same, all at once, and waits for their answers under one deadline.
 ///
+/// A full mailbox with [`Overflow::Block`](crate::Overflow::Block) keeps no other from being asked:
+/// those are waited for when all the rest are asked, one after the other.
+///
 /// # Blocking
 ///
 /// Until the last has answered or failed, or the deadline has come, also while sending to a full
-/// mailbox.
+/// mailbox. Inside a handler the deadline of that handler's caller applies too.
 ///
 /// # Example
 ///
@@ -116,14 +120,51 @@ pub fn fan_out<T: Send + 'static, M: Send + 'static>(
     deadline: Deadline,
     message: impl Fn(Reply<T>) -> M,
 ) -> FanOut<T, M> {
-    let requests: Vec<_> =
-        handles.iter().map(|handle| (handle.core().name(), handle.request_by(deadline, &message))).collect();
+    let begun: Vec<_> = handles.iter().map(|handle| Asked::begin(handle, deadline, &message)).collect();
+    let asked: Vec<_> = begun.into_iter().map(Asked::finish).collect();
     let mut out = FanOut { answers: Vec::new(), failures: Vec::new() };
-    for (name, request) in requests {
+    for (handle, request) in handles.iter().zip(asked) {
+        let name = handle.core().name();
         match request.map_err(CallError::NotSent).and_then(|pending| pending.wait_by(deadline)) {
             Ok(answer) => out.answers.push((name, answer)),
             Err(error) => out.failures.push((name, error)),
         }
     }
     out
+}
+
+/// One request of many.
+enum Asked<T, M> {
+    Sent(Pending<T, M>),
+    Refused(CastError<M>),
+    /// The mailbox is full, and has to be waited for.
+    Waits(Pending<T, M>, Envelope<M>, Limit),
+}
+
+impl<T: Send + 'static, M: Send + 'static> Asked<T, M> {
+    /// Sends it, if that needs no wait.
+    fn begin(handle: &Handle<M>, deadline: Deadline, message: impl FnOnce(Reply<T>) -> M) -> Self {
+        let limit = Limit::By(deadline);
+        let limit = scope::me().map_or(limit, |me| handle.inherit(&me, limit));
+        let slot = Arc::new(Slot::new(limit));
+        let sent = handle.core().send_unless_full(envelope(&slot, message));
+        let pending = Pending { slot, handle: handle.clone() };
+        match sent {
+            Ok(Ok(())) => Self::Sent(pending),
+            Ok(Err(error)) => Self::Refused(error),
+            Err(envelope) => Self::Waits(pending, envelope, limit),
+        }
+    }
+
+    /// Sends it, if it is not sent yet.
+    fn finish(self) -> Result<Pending<T, M>, CastError<M>> {
+        match self {
+            Self::Sent(pending) => Ok(pending),
+            Self::Refused(error) => Err(error),
+            Self::Waits(pending, envelope, limit) => {
+                pending.handle.core().send(envelope, limit)?;
+                Ok(pending)
+            }
+        }
+    }
 }
