@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use common::*;
 use underpin::{
-    CallError, ChildSpec, Clock, Context, DeadReason, Handle, Mailbox, ManualClock, Next, Overflow,
-    ReplayHalt, Replayed, Reply, Restart, Service, StartError, Supervisor, SupervisorHandle, child,
+    CallError, ChildSettings, ChildSpec, Clock, Context, DeadReason, Handle, Mailbox, ManualClock, Next,
+    Overflow, ReplayHalt, Replayed, Reply, Restart, Service, StartError, Supervisor, SupervisorHandle,
+    SupervisorRef, child,
 };
 
 // ---- helpers -----------------------------------------------------------------------------
@@ -229,6 +230,32 @@ fn what_is_shed_is_counted_as_the_newest_or_the_oldest() {
         accounted(&handle);
         assert_eq!(taken(&handle)[..2], kept);
     }
+}
+
+#[test]
+fn what_is_shed_is_counted_by_the_policy_that_shed_it_whatever_it_is_set_to_meanwhile() {
+    type Armed = Option<(SupervisorRef, Handle<Msg>)>;
+    let journal = Journal::new();
+    let armed = Arc::<Mutex<Armed>>::default();
+    let taken = Arc::clone(&armed);
+    // While the first is given up, another takes its space, and the policy changes.
+    let meanwhile = move |_| {
+        let Some((sup, handle)) = taken.lock().expect("no panic").take() else { return };
+        handle.cast(Msg::Add(9)).expect("there is space");
+        sup.reconfigure_child("a", ChildSettings::new().overflow(Overflow::Reject)).expect("set");
+    };
+    let spec = bot("a", &journal).capacity(1).overflow(Overflow::DropOldest).on_dead_letter(meanwhile);
+    let handle = spec.handle();
+    let sup = patient("app").child(spec).start().expect("starts");
+    let release = occupy(&handle);
+    handle.cast(Msg::Add(1)).expect("accepted");
+    *armed.lock().expect("no panic") = Some((sup.reference(), handle.clone()));
+    handle.cast(Msg::Add(2)).expect("accepted");
+    let drops = handle.status().drops;
+    assert_eq!((drops.shed_oldest, drops.shed_newest, drops.rejected), (2, 0, 0));
+    accounted(&handle);
+    release.open();
+    drop(sup);
 }
 
 #[test]

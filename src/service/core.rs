@@ -193,7 +193,7 @@ impl<M: Send + 'static> Core<M> {
             self.mailbox.was_full();
             return Err(self.not_sent(NotSent::Full(envelope), waited));
         }
-        let spill = |shed| self.bury(shed, DeadReason::Shed);
+        let spill = |given_up| self.shed(given_up, overflow);
         match self.mailbox.overflowed(envelope, overflow, self.clock(), limit, spill) {
             Ok(Sent::Accepted) => Ok(()),
             Ok(Sent::RacedWithClose) => {

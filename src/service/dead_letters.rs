@@ -1,9 +1,9 @@
 //! Dead letters: accepted messages without a call that no incarnation will handle.
 //!
-//! They all come through [`Core::bury`], are counted by reason, and have one of three fates: they
-//! are dropped, handed to the child's hook, or kept on its [shelf](super::shelf). Code of the
-//! user's (hook, label, drop of a message) runs where the message was given up, never under a
-//! lock, and a panic of it costs only itself.
+//! They all come through [`Core::bury`] or [`Core::shed`], are counted by reason, and have one of
+//! three fates: they are dropped, handed to the child's hook, or kept on its
+//! [shelf](super::shelf). Code of the user's (hook, label, drop of a message) runs where the
+//! message was given up, never under a lock, and a panic of it costs only itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -170,6 +170,23 @@ impl<M: Send + 'static> Core<M> {
 
     /// Ends a message that no incarnation will handle.
     pub(super) fn bury(&self, envelope: Envelope<M>, reason: DeadReason) {
+        let counted = match reason {
+            DeadReason::Stopped => Dropped::Stopped,
+            DeadReason::Cleared => Dropped::Cleared,
+            DeadReason::Shed => Dropped::ShedNewest,
+        };
+        self.bury_as(envelope, reason, counted);
+    }
+
+    /// Ends a message that this policy gave up. It is told, not looked up: the mailbox may have
+    /// another by now.
+    pub(super) fn shed(&self, envelope: Envelope<M>, overflow: Overflow) {
+        let oldest = overflow == Overflow::DropOldest;
+        let counted = if oldest { Dropped::ShedOldest } else { Dropped::ShedNewest };
+        self.bury_as(envelope, DeadReason::Shed, counted);
+    }
+
+    fn bury_as(&self, envelope: Envelope<M>, reason: DeadReason, counted: Dropped) {
         let Envelope { message, call } = envelope;
         contained(&self.node.name, || {
             scope::dropping(reason.failure(), || match call {
@@ -178,26 +195,19 @@ impl<M: Send + 'static> Core<M> {
                     call.settle(reason.failure());
                     drop(message);
                 }
-                None => self.dead_letter(message, reason),
+                None => {
+                    self.letters.count(counted);
+                    self.dead_letter(message, reason);
+                }
             });
         });
     }
 
     fn dead_letter(&self, message: M, reason: DeadReason) {
-        self.letters.count(self.dropped(reason));
         match &self.letters.fate {
             Fate::Lost => drop(message),
             Fate::Handed(hook) => hook(DeadLetter { name: self.name(), reason, message }),
             Fate::Kept(keeper) => self.keep(keeper, message, reason),
-        }
-    }
-
-    fn dropped(&self, reason: DeadReason) -> Dropped {
-        match reason {
-            DeadReason::Stopped => Dropped::Stopped,
-            DeadReason::Cleared => Dropped::Cleared,
-            DeadReason::Shed if self.mailbox.overflow() == Overflow::DropOldest => Dropped::ShedOldest,
-            DeadReason::Shed => Dropped::ShedNewest,
         }
     }
 

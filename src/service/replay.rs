@@ -134,7 +134,7 @@ impl<M: Send + 'static> Core<M> {
         let overflow = self.mailbox.overflow();
         match self.mailbox.offer(Envelope { message, call: None }) {
             Err(NotSent::Full(envelope)) if matches!(overflow, Overflow::Block(_)) && !self.is_me() => {
-                let spill = |shed| self.bury(shed, DeadReason::Shed);
+                let spill = |given_up| self.shed(given_up, overflow);
                 self.mailbox.overflowed(envelope, overflow, self.clock(), limit, spill)
             }
             outcome => outcome,
