@@ -645,6 +645,40 @@ fn an_abandoned_incarnation_sets_no_tags_of_its_successor() {
 }
 
 #[test]
+fn tags_of_an_incarnation_that_is_abandoned_end_with_that() {
+    let (clock, hand) = Clock::manual();
+    let (journal, events) = (Journal::new(), Events::new());
+    let (inside, release) = (Latch::new(), Latch::new());
+    let (tell, held) = (inside.clone(), release.clone());
+    let spec = bot_with("a", &journal, move |bot| {
+        let (tell, held) = (tell.clone(), held.clone());
+        bot.on_init(move |_, cx| {
+            if cx.epoch() == 2 {
+                cx.set_tag("role", "primary").expect("it has the name still");
+                tell.open();
+                held.wait();
+            }
+            Ok(Init::Ready)
+        })
+    });
+    let slow = underpin::Backoff::exponential(SECOND, SECOND);
+    let spec = spec.registered().tag("role", "replica").init_timeout(SECOND).backoff(slow);
+    let handle = spec.handle();
+    let sup = patient("app").clock(clock).on_event(events.hook()).child(spec).start().expect("starts");
+    let registry = sup.registry();
+    handle.cast(boom()).expect("accepted");
+    events.restart_of("a", 1);
+    hand.advance(SECOND);
+    inside.wait();
+    assert_eq!(tags_of(&registry, "a"), ["role=primary"]);
+    hand.advance(SECOND);
+    events.restart_of("a", 2);
+    assert_eq!(tags_of(&registry, "a"), ["role=replica"], "while it waits for its restart");
+    release.open();
+    drop(sup);
+}
+
+#[test]
 fn a_tag_that_cannot_be_is_refused_before_anything_starts() {
     let journal = Journal::new();
     let long = |bytes: usize| "x".repeat(bytes);

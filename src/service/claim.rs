@@ -12,9 +12,8 @@ use crate::sync::{Clock, Mutex, mutant};
 /// A child's claim to its name, if it makes one. Cheap to clone.
 ///
 /// The name is the child's, over all incarnations. The tags that an incarnation sets are its own:
-/// they end with it, or, if it was abandoned, when its successor begins. A launch takes the name,
-/// resets the tags and begins the next life under one lock, under which an older life finds that it is
-/// older.
+/// they end with it, or when it is abandoned. A launch takes the name, resets the tags and begins
+/// the next life under one lock, under which an older life finds that it is older.
 #[derive(Clone, Default)]
 pub(crate) struct Claim(Option<Arc<Claimed>>);
 
@@ -61,7 +60,7 @@ impl Claim {
         }
     }
 
-    /// Takes back what a life has set that ends and will have a successor.
+    /// Takes back what a life has set that ends, or was abandoned, and will have a successor.
     pub(crate) fn end_tags<M: Send + 'static>(&self, core: &Core<M>, registry: &Registry, life: u64) {
         let Some(claimed) = &self.0 else { return };
         let held = claimed.held.lock();

@@ -177,9 +177,9 @@ impl<S: Service> Context<S> {
     /// [`Registry::metadata`], [`entries`](Registry::entries) and
     /// [`find_tagged`](Registry::find_tagged).
     ///
-    /// The tag belongs to the incarnation: when that has ended, the name has the tags of its
-    /// [description](crate::ChildSpec::tag) again, whether those were changed, removed or never
-    /// there. Who wants it to last sets it in `init`.
+    /// The tag belongs to the incarnation: when that has ended or was abandoned, the name has the
+    /// tags of its [description](crate::ChildSpec::tag) again, whether those were changed, removed
+    /// or never there. Who wants it to last sets it in `init`.
     ///
     /// # Errors
     ///

@@ -116,7 +116,7 @@ pub(crate) trait Child: Send + Sync {
     /// What was found to be right holds from here on. Wakes those who wait for space.
     fn configure(&self, settings: &ChildSettings) -> ChildRules;
     /// Gives the present incarnation up: it touches nothing shared any more.
-    fn abandon(&self);
+    fn abandon(&self, site: &Site);
     /// Down for good, unless its supervisor is asked: frees the name, shuts the mailbox. `true` if
     /// something is left to drain.
     fn retire(&self, site: &Site, path: &Arc<str>, exit: &Exit) -> bool;
@@ -252,8 +252,10 @@ impl<M: Send + 'static> Child for ServiceChild<M> {
         *rules
     }
 
-    fn abandon(&self) {
+    fn abandon(&self, site: &Site) {
         self.cell.core.abandon();
+        // After the mark, so that it sets no others.
+        self.cell.claim.end_tags(&self.cell.core, &site.registry, self.incarnation().epoch);
     }
 
     fn retire(&self, site: &Site, path: &Arc<str>, exit: &Exit) -> bool {
@@ -354,7 +356,7 @@ impl Child for SupervisorChild {
         *rules
     }
 
-    fn abandon(&self) {
+    fn abandon(&self, _: &Site) {
         self.plan.core.abandon();
     }
 

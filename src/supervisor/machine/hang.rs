@@ -12,7 +12,7 @@ impl Supervision {
         self.call_off(key); // whoever comes back late keeps its state, and who never began leaves it
         let Some(zombie) = self.zombie(key) else { return };
         let Some(kid) = self.kids.get_mut(&key) else { return };
-        self.site.zombies.add(zombie.clone(), || kid.child.abandon());
+        self.site.zombies.add(zombie.clone(), || kid.child.abandon(&self.site));
         let Zombie { supervisor, incarnation, activity, .. } = zombie;
         incarnation.set_state(Lifecycle::Restarting);
         kid.live = false;
