@@ -790,6 +790,32 @@ fn a_reply_in_a_letter_is_answered_late_or_told_why_not() {
     drop(sup);
 }
 
+#[test]
+fn a_reply_in_a_letter_that_goes_with_the_last_handle_says_why_the_letter_died() {
+    let journal = Journal::new();
+    let front = bot("front", &journal);
+    let asked = front.handle();
+    let spec = bot("a", &journal).keep_dead_letters(10);
+    let handle = spec.handle();
+    let sup = patient("app").child(front).start().expect("starts");
+    let to = handle.clone();
+    let call = asked.request(ask(move |_, _, reply: Reply<u64>| {
+        let sent = to.cast(act(move |_, _| {
+            reply.send(7);
+            Ok(Next::Continue)
+        }));
+        sent.expect("accepted");
+        Ok(Next::Continue)
+    }));
+    let call = call.expect("accepted");
+    asked.call(Msg::Total).expect("the cast is under way");
+    drop(spec); // it is never started
+    assert_eq!((handle.dead_letters().len(), call.is_ready()), (1, false));
+    drop(handle);
+    assert!(matches!(call.wait(), Err(CallError::Stopped { .. })));
+    drop(sup);
+}
+
 // ---- the end -----------------------------------------------------------------------------
 
 #[test]

@@ -166,17 +166,23 @@ impl<M: Send + 'static> Core<M> {
     /// As [`send`](Self::send), save that it does not wait for space: what would have to comes back.
     pub(super) fn send_unless_full(&self, envelope: Envelope<M>) -> Result<Sending<M>, Envelope<M>> {
         let waits = matches!(self.mailbox.overflow(), Overflow::Block(_));
-        if !waits || self.is_me() || scope::is_fenced() {
+        if !waits || scope::is_fenced() {
             return Ok(self.send(envelope, Limit::In(Duration::ZERO)));
         }
         match self.mailbox.offer(envelope) {
-            Ok(Sent::Accepted) => Ok(Ok(())),
-            Ok(Sent::RacedWithClose) => {
-                self.drain(DeadReason::Stopped);
+            Ok(sent) => {
+                self.sent(sent);
                 Ok(Ok(()))
             }
             Err(NotSent::Full(envelope)) => Err(envelope),
             Err(refused) => Ok(Err(self.not_sent(refused, Duration::ZERO))),
+        }
+    }
+
+    /// Clears away what a send left behind.
+    fn sent(&self, sent: Sent) {
+        if sent == Sent::RacedWithClose {
+            self.drain(DeadReason::Stopped);
         }
     }
 
@@ -195,9 +201,8 @@ impl<M: Send + 'static> Core<M> {
         }
         let spill = |given_up| self.shed(given_up, overflow);
         match self.mailbox.overflowed(envelope, overflow, self.clock(), limit, spill) {
-            Ok(Sent::Accepted) => Ok(()),
-            Ok(Sent::RacedWithClose) => {
-                self.drain(DeadReason::Stopped);
+            Ok(sent) => {
+                self.sent(sent);
                 Ok(())
             }
             Err(refused) => Err(self.not_sent(refused, waited)),

@@ -241,6 +241,9 @@ impl<S: Service> ChildSpec<S> {
     /// Gets each accepted message without a call that no incarnation will handle. It runs where
     /// the message was given up: on the thread of the child, of a sender, or of the tree's janitor.
     ///
+    /// A hook that sends to this very child, while its full mailbox drops, calls itself without end.
+    /// What is to be sent again is kept.
+    ///
     /// A letter is handed over or [kept](Self::keep_dead_letters): both are refused at the start.
     pub fn on_dead_letter(mut self, hook: impl Fn(DeadLetter<S::Msg>) + Send + Sync + 'static) -> Self {
         self.undertaker = Mutex::new(Some(Box::new(hook)));
