@@ -1084,6 +1084,18 @@ fn fan_out_keeps_nobody_waiting_for_a_full_mailbox_of_another() {
 }
 
 #[test]
+fn who_waits_for_space_until_a_moment_is_told_how_long_that_was() {
+    let journal = Journal::new();
+    let (full, handle, release) = held_and_full("x", &journal, Clock::system());
+    match handle.request_by(Deadline::after(MS * 20), Msg::Total) {
+        Err(CastError::TimedOut { waited, .. }) => assert!(waited <= MS * 20, "{waited:?}"),
+        other => panic!("{other:?}"),
+    }
+    release.open();
+    drop(full);
+}
+
+#[test]
 fn fan_out_inside_a_handler_ends_with_that_handlers_caller() {
     let (clock, hand) = Clock::manual();
     let journal = Journal::new();

@@ -190,7 +190,7 @@ impl<M: Send + 'static> Core<M> {
     fn send_slowly(&self, refused: NotSent<M>, limit: Limit) -> Result<(), CastError<M>> {
         // Once: it may be set anew in this moment.
         let overflow = self.mailbox.overflow();
-        let waited = overflow.patience(limit);
+        let waited = overflow.patience(limit, self.clock());
         let NotSent::Full(envelope) = refused else {
             return Err(self.not_sent(refused, waited));
         };

@@ -59,11 +59,13 @@ pub enum Keep {
 
 impl Overflow {
     /// How long a sender with this limit waits for space.
-    pub(super) fn patience(self, limit: Limit) -> Duration {
-        match (self, limit) {
-            (Self::Block(patience), Limit::In(timeout)) => patience.min(timeout),
-            (Self::Block(patience), Limit::By(_)) => patience,
-            _ => Duration::ZERO,
+    pub(super) fn patience(self, limit: Limit, clock: &Clock) -> Duration {
+        let Self::Block(patience) = self else { return Duration::ZERO };
+        match limit {
+            Limit::In(timeout) => patience.min(timeout),
+            Limit::By(deadline) => deadline
+                .instant()
+                .map_or(patience, |at| patience.min(at.saturating_duration_since(clock.now()))),
         }
     }
 }
