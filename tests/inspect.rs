@@ -250,6 +250,79 @@ fn a_tree_that_is_down_says_so_and_a_nested_one_is_shown_from_outside() {
     assert_eq!(reference.inspect().err(), Some(InspectError::Down { name: "app".into() }));
 }
 
+/// Has the service wait in a handler when it comes to it: when it does, and until when.
+fn holds(handle: &Handle<Msg>) -> (Latch, Latch) {
+    let (inside, release) = (Latch::new(), Latch::new());
+    let (tell, held) = (inside.clone(), release.clone());
+    let sent = handle.cast(act(move |_, _| {
+        tell.open();
+        held.wait();
+        Ok(Next::Continue)
+    }));
+    sent.expect("the mailbox takes it");
+    (inside, release)
+}
+
+/// A quick service looks at its clock seldom. Who was seen with a time that may be that of several
+/// looks after the present message, so the next has its own.
+#[test]
+fn a_slow_message_among_quick_ones_that_was_seen_lends_its_time_to_none_behind_it() {
+    let (clock, hand) = Clock::manual(); // no message takes any time: it looks seldom
+    let spec = bot("a", &Journal::new());
+    let handle = spec.handle();
+    let app = patient("app").clock(clock).child(spec).start().expect("starts");
+    let current = || {
+        let tree = app.inspect().expect("up");
+        node(&tree, "app/a").current.expect("it is busy")
+    };
+    let first = occupy(&handle);
+    assert!(current().exact, "it has just begun");
+    (0..3).for_each(|_| handle.cast(Msg::Add(1)).expect("sent"));
+    let [(in_slow, slow), (in_next, next), (in_last, last)] = [(); 3].map(|()| holds(&handle));
+    first.open();
+    in_slow.wait();
+    hand.advance(SECOND);
+    let seen = current();
+    assert_eq!((seen.busy, seen.exact), (SECOND, false), "the quick ones may have a part in it");
+    assert_eq!(seen.to_string(), "Do for at most 1s");
+    slow.open();
+    in_next.wait();
+    hand.advance(2 * SECOND);
+    let seen = current();
+    assert_eq!((seen.busy, seen.exact), (2 * SECOND, true));
+    assert_eq!(seen.to_string(), "Do for 2s");
+    next.open();
+    in_last.wait();
+    assert_eq!(current().busy, Duration::ZERO, "nor does that one");
+    last.open();
+}
+
+/// To be inspected does not count as to be asked by the stuck detector.
+#[test]
+fn who_is_inspected_is_not_reported_as_stuck_for_that() {
+    let (clock, hand) = Clock::manual();
+    let events = Events::new();
+    let spec = bot("a", &Journal::new()).stuck_after(4 * SECOND);
+    let handle = spec.handle();
+    let app = patient("app").clock(clock).on_event(events.hook()).child(spec).start().expect("starts");
+    let first = occupy(&handle);
+    (0..3).for_each(|_| handle.cast(Msg::Add(1)).expect("sent"));
+    let [(in_slow, slow), (in_next, next)] = [(); 2].map(|()| holds(&handle));
+    first.open();
+    in_slow.wait();
+    hand.advance(3 * SECOND);
+    app.count_children(); // a round trip: the supervisor has looked at its clock
+    slow.open();
+    in_next.wait();
+    app.inspect().expect("up");
+    hand.advance(SECOND); // the limit, of both together
+    app.count_children();
+    app.count_children();
+    next.open();
+    assert!(app.shutdown(LONG).is_clean());
+    assert_eq!(events.count(|event| stuck(event).is_some()), 0);
+}
+
 // ---- stuck -------------------------------------------------------------------------------
 
 fn stuck(event: &SupervisionEvent) -> Option<(&str, &str, u64, Duration)> {

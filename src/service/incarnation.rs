@@ -24,7 +24,7 @@ use super::reply::{Failure, Ticket};
 use super::wait::Gate;
 use crate::sync::{AtomicU8, Mutex, Ordering, mutant};
 
-/// What an incarnation has been told. Bits; once set they stay, save the last two.
+/// What an incarnation has been told. Bits; once set they stay, save the last three.
 pub(crate) mod told {
     /// Stop when the current message is done.
     pub(crate) const STOP: u8 = 1;
@@ -38,6 +38,9 @@ pub(crate) mod told {
     pub(crate) const HAND_OVER: u8 = 16;
     /// Look at the clock when the current message is done. Taken back when it has.
     pub(crate) const LOOK: u8 = 32;
+    /// The same, for somebody who inspects. A bit of its own: the stuck detector reads from `LOOK` how
+    /// long ago it asked itself.
+    pub(crate) const SHOW: u8 = 64;
 }
 
 /// The identity of a child, apart from the type of its messages.
@@ -212,10 +215,17 @@ impl Incarnation {
         self.told.fetch_or(told::LOOK, Ordering::SeqCst) & told::LOOK == 0
     }
 
+    /// Asks the same for somebody who inspects, so that the next one sees the time of one message.
+    pub(crate) fn ask_to_show(&self) {
+        if self.told() & told::SHOW == 0 {
+            self.tell(told::SHOW);
+        }
+    }
+
     /// It has looked.
     pub(crate) fn has_looked(&self) {
-        if self.told() & told::LOOK != 0 {
-            self.told.fetch_and(!told::LOOK, Ordering::SeqCst);
+        if self.told() & (told::LOOK | told::SHOW) != 0 {
+            self.told.fetch_and(!(told::LOOK | told::SHOW), Ordering::SeqCst);
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::activity::Activity;
 use super::core::Core;
 use super::drops::Drops;
 use super::exit::Lifecycle;
@@ -29,16 +30,21 @@ pub struct Current {
     /// The message in its handler, as [`Service::label`](crate::Service::label) calls it, or the
     /// callback: `init`, `idle`, `system`, `terminate`, `drop`.
     pub label: &'static str,
-    /// For how long, at most: since the service last looked at its clock. It does before and after
-    /// each wait and each callback, and about every 4 us as its messages go: after each, where they
-    /// take longer than that. Among up to 64 quick ones the time of a slow one counts for those
-    /// behind it too.
+    /// For how long: since the service last looked at its clock. It does before and after each wait and
+    /// each callback, and about every 4 us as its messages go: after each, where they take longer than
+    /// that.
     pub busy: Duration,
+    /// Whether that is the time of this message alone, or of this callback. Else its service is quick,
+    /// and up to 63 messages before it may have a part in it: 4 us as a rule, but all the time of a slow
+    /// one among quick ones. Who has been seen so looks at the clock after that message, so what comes
+    /// next is seen with its own time.
+    pub exact: bool,
 }
 
 impl fmt::Display for Current {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} for {:?}", self.label, self.busy)
+        let at_most = if self.exact { "" } else { "at most " };
+        write!(f, "{} for {at_most}{:?}", self.label, self.busy)
     }
 }
 
@@ -63,6 +69,9 @@ impl<M: Send + 'static> Core<M> {
         let lives = !matches!(state, Lifecycle::Stopped | Lifecycle::Failed | Lifecycle::Restarting);
         let started = lives && incarnation.epoch > 0;
         let activity = if started { incarnation.activity(now) } else { None };
+        if activity.is_some_and(|activity| !activity.exact) {
+            incarnation.ask_to_show();
+        }
         Sight {
             state,
             epoch: incarnation.epoch,
@@ -75,7 +84,7 @@ impl<M: Send + 'static> Core<M> {
             handled: self.handled(),
             drops: self.drops(),
             busy: incarnation.trace.busy(age),
-            current: activity.map(|activity| Current { label: activity.label, busy: activity.busy }),
+            current: activity.map(|Activity { label, busy, exact }| Current { label, busy, exact }),
             waits_for: self.node.waits_for(),
         }
     }

@@ -75,6 +75,11 @@ impl Pulse {
         self.left == 0
     }
 
+    /// What comes now is slow, or alone: its time is to be its own.
+    pub(crate) fn look_after_each(&mut self) {
+        self.stride = 1;
+    }
+
     /// Busy from `now` on. Whether it has to ask to be looked after.
     pub(crate) fn begin(&mut self, now: Instant) -> bool {
         if self.watched {

@@ -258,7 +258,7 @@ impl<S: Service> Worker<S> {
         if told & told::ABANDONED != 0 {
             return Some(self.vanish());
         }
-        if told & told::LOOK != 0 {
+        if told & (told::LOOK | told::SHOW) != 0 {
             self.look();
         }
         if told & told::STOP == 0 {
@@ -398,6 +398,7 @@ impl<S: Service> Worker<S> {
         self.incarnation.has_looked();
         self.pulse.rest(now);
         self.pulse.label(label);
+        self.pulse.look_after_each();
         self.awake(now);
     }
 
