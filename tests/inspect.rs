@@ -323,6 +323,25 @@ fn who_is_inspected_is_not_reported_as_stuck_for_that() {
     assert_eq!(events.count(|event| stuck(event).is_some()), 0);
 }
 
+/// It was given up over a message, and no other came after it.
+#[test]
+fn who_was_given_up_and_is_gone_grows_no_busier() {
+    let (clock, hand) = Clock::manual();
+    let journal = Journal::new();
+    let spec = bot("a", &journal).shutdown(Duration::ZERO);
+    let handle = spec.handle();
+    let app = patient("app").clock(clock).child(spec).start().expect("starts");
+    let release = occupy(&handle);
+    hand.advance(SECOND);
+    app.terminate_child("a").expect("given up");
+    release.open();
+    eventually("its thread is gone", || app.abandoned().alive == 0);
+    let busy = || node(&app.inspect().expect("up"), "app/a").busy;
+    let before = busy();
+    hand.advance(10 * SECOND);
+    assert_eq!((before, busy()), (SECOND, SECOND));
+}
+
 // ---- stuck -------------------------------------------------------------------------------
 
 fn stuck(event: &SupervisionEvent) -> Option<(&str, &str, u64, Duration)> {

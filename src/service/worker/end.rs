@@ -105,6 +105,7 @@ impl<S: Service> Worker<S> {
         self.phase = Phase::Over;
         self.begin("drop");
         self.drop_state(Failure::Crashed);
+        self.pulse.rest(self.cx.env.clock.now());
         self.ending = Some(Ending::of(Exit::Killed, CrashContext::Running));
         Step::Over
     }
