@@ -389,6 +389,53 @@ fn chaos_crashes_at_the_begin_and_at_the_end_and_loses_nothing_else() {
     assert!(before.is_ok_and(|count| count > 100) && after.is_ok_and(|count| count > 100), "both kinds");
 }
 
+/// What a service does not take cannot crash it.
+#[test]
+fn crashes_wait_until_the_service_takes_its_messages() {
+    let sim = Simulation::new(5);
+    let events = Events::new();
+    let (sink, probe) = Probe::child("sink");
+    let handle = sink.handle();
+    let app = sim.start(patient("app").on_event(events.hook()).child(sink)).expect("starts");
+    handle.sys().suspend().expect("it lives");
+    sim.crash_next("sink");
+    (1..=2).for_each(|number| handle.cast(number).expect("accepted"));
+    sim.run_until_idle();
+    assert_eq!(events.crashes().len(), 0, "it is suspended");
+    handle.sys().resume().expect("it lives");
+    sim.run_until_idle();
+    assert_eq!((events.crashes().len(), probe.messages()), (1, vec![2]));
+    drop(app);
+}
+
+/// The system lane and a timer that is due go before what is queued, also where that is to crash.
+#[test]
+fn a_crash_does_not_jump_the_queue() {
+    check(0..20, |sim| {
+        let (sink, probe) = Probe::child("sink");
+        let to = sink.handle();
+        let spec = doer("timer", move |cx: &mut Context<Doer<u64>>, number: u64| {
+            if number == 0 {
+                cx.send_after(SECOND, 7);
+            }
+            to.cast(number).expect("accepted");
+            Next::Continue
+        });
+        let handle = spec.handle();
+        let app = sim.start(patient("app").child(sink).child(spec)).expect("starts");
+        handle.cast(0).expect("accepted");
+        sim.run_until_idle();
+        sim.crash_next("timer");
+        assert_eq!(sim.skip(SECOND), Some(SECOND)); // due, and nobody has had a turn
+        handle.cast(1).expect("accepted");
+        let looked = handle.sys().read_state(|_: &Doer<u64>| ());
+        assert_eq!(looked, Ok(()));
+        sim.run_until_idle();
+        assert_eq!(probe.messages(), [0, 7], "the timer came first");
+        drop(app);
+    });
+}
+
 // ---- it never hangs ----------------------------------------------------------------------
 
 #[test]

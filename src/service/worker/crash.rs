@@ -8,11 +8,14 @@ use crate::service::machine::CrashAt;
 impl<S: Service> Worker<S> {
     /// Takes the next message and crashes over it. `None` if that is not what comes next.
     pub(super) fn crash_on_next(&mut self, at: CrashAt) -> Option<Step> {
-        if self.phase != Phase::Serve || self.is_told() {
+        let now = self.cx.env.clock.now();
+        if self.phase != Phase::Serve || self.has_other_business(now) {
             return None;
         }
         let envelope = self.cell.core.mailbox.take()?;
-        self.work(self.cx.env.clock.now());
+        self.fired = false;
+        self.before_urgent = self.before_urgent.map(|before| before.saturating_sub(1));
+        self.work(now);
         let outcome = catch_unwind(AssertUnwindSafe(|| match at {
             CrashAt::Begin => self.crash_over(envelope),
             CrashAt::End => match self.handle_one(envelope) {
@@ -21,6 +24,20 @@ impl<S: Service> Worker<S> {
             },
         }));
         Some(self.conclude(outcome))
+    }
+
+    /// Whether it takes no message, or something goes before the next one: as [`serve`](Self::serve)
+    /// has it.
+    fn has_other_business(&mut self, now: Instant) -> bool {
+        let mailbox = &self.cell.core.mailbox;
+        if self.is_told() || self.suspended || mailbox.has_orders() {
+            return true;
+        }
+        let is_due = self.cx.timers.next_deadline().is_some_and(|due| due <= now);
+        if is_due && !self.fired {
+            return true;
+        }
+        mailbox.has_urgent() && *self.before_urgent.get_or_insert(mailbox.len()) == 0
     }
 
     /// As a handler that panics at once.
