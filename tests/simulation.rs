@@ -436,6 +436,26 @@ fn a_crash_does_not_jump_the_queue() {
     });
 }
 
+// ---- several on one thread ---------------------------------------------------------------
+
+#[test]
+fn simulations_end_in_any_order() {
+    let (first, second) = (Simulation::new(1), Simulation::new(2));
+    let specs = ["a", "b"].map(|name| Crasher::new().child(name));
+    let [a, b] = specs.each_ref().map(|spec| spec.handle());
+    let [one, other] = specs;
+    let one = first.start(Supervisor::new("one").child(one)).expect("starts");
+    let other = second.start(Supervisor::new("other").child(other)).expect("starts");
+    assert_eq!(a.call(Order::Epoch).expect("the outer one can be used too"), 1);
+    assert_eq!(b.call(Order::Epoch).expect("answered"), 1);
+    drop((one, first));
+    assert_eq!(b.call(Order::Epoch).expect("it is the only one now"), 1);
+    drop((other, second));
+    let begun = Instant::now();
+    Latch::new().wait(MS * 20).expect_err("nobody opens it");
+    assert!(begun.elapsed() >= MS * 20, "the time of this thread is the real one again");
+}
+
 // ---- it never hangs ----------------------------------------------------------------------
 
 #[test]

@@ -128,7 +128,7 @@ impl Fiber {
             let seat = Arc::clone(&seat);
             move || {
                 let farewell = Farewell(Arc::clone(&seat));
-                here::set(Some(Here { stage, seat: Some(seat) }));
+                here::enter(Here { stage, seat: Some(seat) });
                 live(&farewell.0, job);
             }
         })?;

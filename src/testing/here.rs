@@ -1,4 +1,4 @@
-//! Which simulation the present thread belongs to, if to any.
+//! Which simulations the present thread belongs to, if to any.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -19,7 +19,8 @@ pub(super) struct Here {
 }
 
 sync::thread_local! {
-    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+    /// The newest is the last. Who drives may have several; they end in any order.
+    static HERE: RefCell<Vec<Here>> = const { RefCell::new(Vec::new()) };
 }
 
 sync::thread_local! {
@@ -27,13 +28,30 @@ sync::thread_local! {
     static LAST_WAIT: Cell<u64> = const { Cell::new(0) };
 }
 
+/// In the newest of its simulations.
 pub(super) fn here() -> Option<Here> {
-    HERE.try_with(|here| here.borrow().clone()).ok().flatten()
+    HERE.try_with(|here| here.borrow().last().cloned()).ok().flatten()
 }
 
-/// The thread's place from here on. Returns what it was before.
-pub(super) fn set(here: Option<Here>) -> Option<Here> {
-    HERE.with(|cell| cell.replace(here))
+/// In this simulation.
+pub(super) fn here_in(stage: &Stage) -> Option<Here> {
+    let is_it = |here: &&Here| std::ptr::eq(&*here.stage, stage);
+    HERE.try_with(|here| here.borrow().iter().find(is_it).cloned()).ok().flatten()
+}
+
+/// From here on the thread is in that one too.
+pub(super) fn enter(here: Here) {
+    HERE.with(|all| all.borrow_mut().push(here));
+}
+
+/// The thread is in that one no more.
+pub(super) fn leave(stage: &Stage) {
+    let left = HERE.try_with(|all| {
+        let mut all = all.borrow_mut();
+        let at = all.iter().position(|here| std::ptr::eq(&*here.stage, stage));
+        at.map(|at| all.remove(at))
+    });
+    drop(left);
 }
 
 /// Starts a tree where the present thread is: in its simulation, if it has one.

@@ -53,7 +53,8 @@ use crate::sync::{Clock, Pace};
 /// - Between two steps anything may happen, inside of a step nothing: how threads interleave within
 ///   one is for a model, see [`Solo`](super::Solo).
 ///
-/// Dropped, it ends what is still in it, without a shutdown.
+/// Dropped, it ends what is still in it, without a shutdown. A thread may have several; what waits for
+/// no tree, as [`Events`](super::Events) do, goes by the newest.
 ///
 /// # Example
 ///
@@ -102,8 +103,6 @@ use crate::sync::{Clock, Pace};
 /// ```
 pub struct Simulation {
     stage: Arc<Stage>,
-    /// Of the simulation that the thread had before.
-    before: Option<Here>,
     /// It stays with its thread.
     _owner: PhantomData<Rc<()>>,
 }
@@ -112,8 +111,8 @@ impl Simulation {
     /// A simulation without trees, with this seed.
     pub fn new(seed: u64) -> Self {
         let stage = Stage::new(seed);
-        let before = here::set(Some(Here { stage: Arc::clone(&stage), seat: None }));
-        Self { stage, before, _owner: PhantomData }
+        here::enter(Here { stage: Arc::clone(&stage), seat: None });
+        Self { stage, _owner: PhantomData }
     }
 
     /// The seed.
@@ -250,7 +249,7 @@ impl Here {
 impl Drop for Simulation {
     fn drop(&mut self) {
         self.stage.disband();
-        here::set(self.before.take());
+        here::leave(&self.stage);
     }
 }
 

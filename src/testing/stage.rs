@@ -307,8 +307,7 @@ impl Pace for Stage {
     }
 
     fn park(&self, deadline: Option<Instant>) {
-        let mine = here::here().filter(|here| std::ptr::eq(&*here.stage, self));
-        match mine.map(|here| here.seat) {
+        match here::here_in(self).map(|here| here.seat) {
             Some(Some(seat)) => seat.wait(deadline),
             Some(None) => self.drive(deadline),
             None => panic!("only the thread that made a simulation waits for what is in it"),
