@@ -387,3 +387,14 @@ fn solo_says_what_is_wrong_with_a_description() {
     assert!(matches!(&exit, Exit::Failed(error) if error.to_string().contains("capacity")), "{exit}");
     assert_eq!(lives.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn solo_that_never_ran_settles_what_is_queued() {
+    let (spec, lives) = local();
+    let (handle, solo) = Solo::new(spec);
+    let left = handle.request(Say::Hello).expect("accepted");
+    drop(solo);
+    assert!(matches!(left.wait(), Err(CallError::Stopped { .. })));
+    assert!(matches!(handle.cast(Say::Stop), Err(CastError::Stopped { .. })));
+    assert_eq!(lives.load(Ordering::SeqCst), 0);
+}
