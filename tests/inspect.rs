@@ -63,6 +63,30 @@ fn restarts_epoch_uptime_and_last_exit_follow_a_crash() {
     assert_eq!(later.recent, 0, "older than the period");
 }
 
+/// Whoever asks sees nothing of before he asked, however fast he asks again.
+#[test]
+fn what_is_shown_is_not_older_than_the_question() {
+    let (clock, hand) = Clock::manual();
+    let spec = bot("a", &Journal::new());
+    let app = patient("app").clock(clock).child(spec).start().expect("starts");
+    for seconds in 1..=2000 {
+        hand.advance(SECOND);
+        let tree = app.inspect().expect("up");
+        assert_eq!((tree.uptime, node(&tree, "app/a").uptime), (seconds * SECOND, seconds * SECOND));
+    }
+}
+
+#[test]
+fn losses_are_shown_whatever_they_are() {
+    let spec = bot("a", &Journal::new()).capacity(1).overflow(Overflow::Reject);
+    let handle = spec.handle();
+    handle.cast(Msg::Add(1)).expect("sent");
+    handle.cast(Msg::Add(1)).expect_err("full");
+    let app = patient("app").child(spec).start().expect("starts");
+    let shown = app.inspect().expect("up").to_string();
+    assert!(shown.contains("0 dead letters, 0 calls given up, 1 refused"), "{shown}");
+}
+
 #[test]
 fn mailbox_depth_capacity_high_water_handled_and_losses_are_counted() {
     let spec = bot("a", &Journal::new()).capacity(8).overflow(Overflow::DropNewest);

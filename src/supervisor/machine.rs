@@ -257,7 +257,7 @@ impl Supervision {
             }
             Request::Which(reply) => reply.send(self.which()),
             Request::Count(reply) => reply.send(self.count()),
-            Request::Inspect(reply) => reply.send(self.inspect(now)),
+            Request::Inspect(reply) => reply.send(self.inspect()),
         }
     }
 

@@ -42,7 +42,9 @@ impl Supervision {
         self.kids.values().map(|kid| info(kid)).collect()
     }
 
-    pub(super) fn inspect(&self, now: Instant) -> inspect::Answer {
+    /// By the clock of now: that of the step may be of before the question.
+    pub(super) fn inspect(&self) -> inspect::Answer {
+        let now = self.site.clock.now();
         let rules = self.policy.rules();
         inspect::Answer {
             own: SupervisorInfo {
