@@ -470,6 +470,49 @@ fn a_wait_without_an_end_fails_and_the_tree_can_still_be_stopped() {
     assert!(app.shutdown(SECOND).is_clean());
 }
 
+/// Asks somebody who never answers when it is dropped.
+struct LastQuestion(Handle<Order>);
+
+impl Drop for LastQuestion {
+    fn drop(&mut self) {
+        let _ = self.0.call(Order::Keep);
+    }
+}
+
+/// It is in the midst of a wait when the simulation ends, and on its way out it waits again.
+#[test]
+fn a_simulation_ends_whoever_waits_also_in_a_drop() {
+    let sim = Simulation::new(1);
+    let deaf = Crasher::new().child("deaf");
+    let to = deaf.handle();
+    let asks = doer("asks", move |_, ()| {
+        let _last = LastQuestion(to.clone());
+        let _ = to.call(Order::Keep);
+        Next::Continue
+    });
+    let handle = asks.handle();
+    let app = sim.start(Supervisor::new("app").child(deaf).child(asks)).expect("starts");
+    handle.cast(()).expect("accepted");
+    sim.run_until_idle();
+    drop(sim);
+    drop(app);
+}
+
+#[test]
+fn turns_are_counted_at_one_moment_of_the_clock_and_not_over_all() {
+    let sim = Simulation::new(1);
+    let timer = doer("timer", |cx: &mut Context<Doer<()>>, ()| {
+        cx.send_after(SECOND, ());
+        Next::Continue
+    });
+    let handle = timer.handle();
+    let app = sim.start(Supervisor::new("app").child(timer)).expect("starts");
+    sim.most_turns(50);
+    handle.cast(()).expect("accepted");
+    sim.advance(200 * SECOND);
+    drop(app);
+}
+
 #[test]
 fn a_service_that_waits_for_something_else_is_named() {
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
