@@ -499,6 +499,20 @@ fn a_simulation_ends_whoever_waits_also_in_a_drop() {
 }
 
 #[test]
+fn what_is_expected_of_a_probe_that_goes_meanwhile_is_known_at_once() {
+    check(0..20, |sim| {
+        let (sink, probe) = Probe::child("sink");
+        let (handle, begun) = (sink.handle(), sim.now());
+        let app = sim.start(patient("app").child(sink.restart(Restart::Temporary))).expect("starts");
+        (1..=2).for_each(|number| handle.cast(number).expect("accepted"));
+        sim.crash_next("sink");
+        probe.expect_none().expect("one was lost in a crash, the other is a dead letter");
+        assert_eq!((sim.now(), handle.status().dead_letters), (begun, 1));
+        drop(app);
+    });
+}
+
+#[test]
 fn turns_are_counted_at_one_moment_of_the_clock_and_not_over_all() {
     let sim = Simulation::new(1);
     let timer = doer("timer", |cx: &mut Context<Doer<()>>, ()| {

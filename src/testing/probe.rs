@@ -106,8 +106,8 @@ pub enum NotQuiet<T> {
         /// What came, in order.
         messages: Vec<T>,
     },
-    /// It is not known: the probe's child was never started, is stuck in its script, or did not come
-    /// back from a crash.
+    /// It is not known: the probe's child was never started, is stuck in its script, or has not come
+    /// back from a crash. (Of one that is gone for good it is known: nothing more comes.)
     #[error("the probe `{name}` was not there to be asked within {waited:?}")]
     NotThere {
         /// The probe's child.
@@ -245,21 +245,27 @@ impl<M: Send + 'static, T: Send + 'static> Probe<M, T> {
         Err(NotQuiet::Came { name: Arc::clone(&self.name), messages })
     }
 
-    /// Whether a mark came through the mailbox.
+    /// Whether a mark came through the mailbox, or there is no more mail: what was left is dead
+    /// letters then.
     fn is_read_through(&self) -> bool {
         let Some(recorder) = self.record.recorder.lock().clone() else {
             return false;
         };
         let (core, clock) = (recorder.core(), here::clock());
         if core.mailbox.is_closed() {
-            return true; // no more mail, and what was left is dead letters
+            return true;
         }
         let passed = Arc::new(Gate::default());
         let mark = Mark(Arc::clone(&passed));
         let message = Box::new(move || mark.is_no_message());
         // What no monitor has asked for is dropped in its turn, behind what is queued before it.
         core.mailbox.push_urgent(Urgent { epoch: core.incarnation().epoch, monitor: 0, message });
-        passed.wait(&clock, clock.now().checked_add(DEFAULT_TIMEOUT))
+        // Nobody takes it out of the mailbox of one that goes meanwhile.
+        let gone = Arc::clone(&passed);
+        let number = core.watchers.add(Box::new(move |_| gone.open()));
+        let is_through = passed.wait(&clock, clock.now().checked_add(DEFAULT_TIMEOUT));
+        core.watchers.remove(number);
+        is_through
     }
 }
 

@@ -53,7 +53,7 @@ use crate::sync::{Clock, Pace};
 /// - Between two steps anything may happen, inside of a step nothing: how threads interleave within
 ///   one is for a model, see [`Solo`](super::Solo).
 ///
-/// Dropped, it ends what is still in it, without a shutdown. A thread may have several; what waits for
+/// Dropped, it ends what is still in it, without a shutdown; to wait for anything of it then panics. A thread may have several; what waits for
 /// no tree, as [`Events`](super::Events) do, goes by the newest.
 ///
 /// # Example

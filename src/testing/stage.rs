@@ -310,7 +310,9 @@ impl Pace for Stage {
         match here::here_in(self).map(|here| here.seat) {
             Some(Some(seat)) => seat.wait(deadline),
             Some(None) => self.drive(deadline),
-            None => panic!("only the thread that made a simulation waits for what is in it"),
+            None => panic!(
+                "only the thread that made a simulation waits for what is in it, and only while it lasts"
+            ),
         }
     }
 }
