@@ -358,6 +358,9 @@ fn who_was_given_up_and_is_gone_grows_no_busier() {
     let release = occupy(&handle);
     hand.advance(SECOND);
     app.terminate_child("a").expect("given up");
+    let tree = app.inspect().expect("up");
+    assert_eq!(tree.supervisor.map(|own| own.abandoned), Some(1));
+    assert!(tree.to_string().contains(", 1 abandoned"), "{tree}");
     release.open();
     eventually("its thread is gone", || app.abandoned().alive == 0);
     let busy = || node(&app.inspect().expect("up"), "app/a").busy;
