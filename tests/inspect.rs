@@ -76,6 +76,32 @@ fn what_is_shown_is_not_older_than_the_question() {
     }
 }
 
+/// The figures are read while the service writes them.
+#[test]
+fn nobody_was_busy_for_longer_than_it_is_up() {
+    let (clock, hand) = Clock::manual();
+    let spec = bot("a", &Journal::new());
+    let handle = spec.handle();
+    let app = patient("app").clock(clock).child(spec).start().expect("starts");
+    let works = aside(move || {
+        for _ in 0..3000 {
+            let hand = hand.clone();
+            let slow = ask(move |_, _, reply| {
+                hand.advance(SECOND);
+                reply.send(0);
+                Ok(Next::Continue)
+            });
+            handle.call_timeout(Duration::MAX, slow).expect("answered");
+        }
+    });
+    while !works.is_done() {
+        let Ok(tree) = app.inspect() else { continue }; // time flies: 5 s are over soon
+        let a = node(&tree, "app/a");
+        assert!(a.busy <= a.uptime, "{:?} of {:?}", a.busy, a.uptime);
+    }
+    works.done();
+}
+
 #[test]
 fn losses_are_shown_whatever_they_are() {
     let spec = bot("a", &Journal::new()).capacity(1).overflow(Overflow::Reject);

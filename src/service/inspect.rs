@@ -83,7 +83,8 @@ impl<M: Send + 'static> Core<M> {
             },
             handled: self.handled(),
             drops: self.drops(),
-            busy: incarnation.trace.busy(age),
+            // What is read at different moments may add up to more.
+            busy: incarnation.trace.busy(age).min(age),
             current: activity.map(|Activity { label, busy, exact }| Current { label, busy, exact }),
             waits_for: self.node.waits_for(),
         }
