@@ -188,6 +188,22 @@ fn to_be_stopped_because_of_a_sibling_does_not_count() {
     }
 }
 
+/// It is not started with its group, so nobody would ever end what ran for it.
+#[test]
+fn one_that_finishes_just_when_it_is_stopped_because_of_a_sibling_has_ended_by_itself() {
+    for restart in [Restart::Transient, Restart::Temporary] {
+        let journal = Journal::new();
+        let app = any("app").strategy(Strategy::OneForAll);
+        let (sup, [a, b, c]) = three(app, restart, &journal);
+        let (asked, finish) = hang_then(&b, |_, _| Ok(Next::Stop));
+        crash(&c);
+        asked.wait();
+        finish.open();
+        ended(&sup);
+        assert!(journal.has("b terminate: stopped normally") && a.wait_down(LONG).is_some());
+    }
+}
+
 #[test]
 fn one_that_declines_to_start_does_not_count() {
     let journal = Journal::new();

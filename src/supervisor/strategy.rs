@@ -61,7 +61,9 @@ impl Restart {
 /// Whether a supervisor stops itself when its significant children are done.
 ///
 /// Only a child's own exit counts: one that is restarted after it, one that was terminated through
-/// the supervisor and one that was stopped because of a sibling do not trigger it.
+/// the supervisor and one that was stopped because of a sibling do not trigger it. One that returned
+/// [`Next::Stop`](crate::Next::Stop) before it heard that it is stopped because of a sibling has exited
+/// by itself.
 ///
 /// # Example
 ///

@@ -87,15 +87,19 @@ impl Policy {
     }
 
     /// A child that was asked to stop has stopped: by its user, or because of a sibling.
-    /// One that finished by itself in the same moment has finished.
+    /// One that finished by itself in the same moment has finished, save where its user asked.
     pub(super) fn stopped(&mut self, key: Key, exit: ExitKind, turn: &mut Turn) {
-        let finished = |child: &Child| exit == ExitKind::Normal && !child.rules.restart.wants(exit);
-        match self.children.get(key) {
-            Some(child) if child.stoppers.is_empty() && !child.is_temporary() && !finished(child) => {
-                self.children.enter(key, ChildState::Waiting, None)
-            }
-            _ => self.retire(key, Answer::StartFailed, turn),
+        let Some(child) = self.children.get(key) else { return };
+        if !child.stoppers.is_empty() {
+            return self.retire(key, Answer::StartFailed, turn);
         }
+        if exit == ExitKind::Normal && !child.rules.restart.wants(exit) {
+            return self.done(key, Answer::StartFailed, turn);
+        }
+        if child.is_temporary() {
+            return self.retire(key, Answer::StartFailed, turn);
+        }
+        self.children.enter(key, ChildState::Waiting, None);
     }
 
     /// A running child went by itself.

@@ -213,7 +213,9 @@ impl Books {
         self.owed = (fate != Fate::Waits).then_some((key, fate));
         self.down |= book.fails_the_first_start(exit);
         let too_late = book.called_off && exit == ExitKind::HandedOver;
-        let by_itself = book.ready && !book.asked && !too_late;
+        // Asked or not, whoever is done before it hears of that goes by itself, save from its user.
+        let unheard = exit == ExitKind::Normal && !book.terminating;
+        let by_itself = if book.asked { unheard } else { book.ready && !too_late };
         self.down |= fate == Fate::Retired && by_itself && self.is_done(key);
     }
 

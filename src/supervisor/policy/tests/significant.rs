@@ -58,6 +58,30 @@ fn the_death_of_a_sibling_triggers_no_auto_shutdown() {
     assert!(world.is(&[(1, Running)]) && !world.policy.is_down());
 }
 
+/// It went before it heard that it was to stop. It is not started with its group, so nobody would
+/// ever end what ran for it.
+#[test]
+fn one_that_is_done_just_when_its_group_stops_has_ended_by_itself() {
+    for restart in [Restart::Transient, Restart::Temporary] {
+        let rules = Rules { auto_shutdown: AutoShutdown::AllSignificant, ..rules(Strategy::OneForAll) };
+        let significant = ChildRules { significant: true, ..child(restart) };
+        let mut world = World::running(rules, &[child(Restart::Permanent), significant]);
+        world.crash(1);
+        assert_eq!(world.asked(), [2]);
+        world.exit(2, Normal);
+        world.settle();
+        assert_eq!(world.outcome(), Some(Outcome::AutoShutdown { key: 2 }));
+    }
+}
+
+#[test]
+fn one_that_is_done_just_when_it_is_terminated_triggers_no_auto_shutdown() {
+    let mut world = significant(AutoShutdown::AnySignificant, Restart::Transient);
+    world.terminate(1);
+    world.exit(1, Normal);
+    assert!(!world.policy.is_down());
+}
+
 #[test]
 fn never_means_never() {
     let mut world = significant(AutoShutdown::Never, Restart::Temporary);
