@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use common::*;
 use underpin::{
-    Backoff, CallError, CastError, Clock, Context, DEFAULT_MAX_ABANDONED, Deadline, DeleteChildError,
-    DynamicSupervisor, Exit, Fence, Handle, Hung, Init, InspectError, ManualClock, Next, OnHang, ReplayHalt,
+    Backoff, CallError, CastError, ChildSettings, Clock, Context, DEFAULT_MAX_ABANDONED, Deadline,
+    DeleteChildError, DynamicSupervisor, Exit, Fence, Handle, Hung, Init, InspectError, ManualClock, Next,
+    OnHang, ReconfigureChildError, ReconfigureError, RecycleChildError, ReplaceChildError, ReplayHalt,
     RestartChildError, StartChildError, StopError, Strategy, SupervisionEvent, Supervisor, SupervisorHandle,
-    SupervisorRef, SystemError, TerminateChildError, Unstopped, fan_out,
+    SupervisorRef, SupervisorSettings, SystemError, TerminateChildError, Unstopped, fan_out,
 };
 
 fn overdue(events: &Events) -> Vec<(String, u64, Hung, Duration)> {
@@ -760,6 +761,14 @@ fn fenced_requests_ask_nothing_of_others_and_of_supervisors() {
         say.push(("terminate", terminate == Err(TerminateChildError::Fenced { name: "b".into() })));
         say.push(("restart", matches!(restart, Err(RestartChildError::Fenced { .. }))));
         say.push(("delete", app.delete_child("b") == Err(DeleteChildError::Fenced { name: "b".into() })));
+        let (replace, recycle) =
+            (app.replace_child("b", |_: Option<Bot>| -> Bot { unreachable!() }), app.recycle_child("b"));
+        say.push(("replace", matches!(replace, Err(ReplaceChildError::Fenced { .. }))));
+        say.push(("recycle", matches!(recycle, Err(RecycleChildError::Fenced { .. }))));
+        let set = app.reconfigure(SupervisorSettings::new().intensity(0, SECOND));
+        say.push(("set", set == Err(ReconfigureError::Fenced { supervisor: "app".into() })));
+        let set = app.reconfigure_child("b", ChildSettings::new().capacity(1));
+        say.push(("set b", set == Err(ReconfigureChildError::Fenced { name: "b".into() })));
         say.push(("which", app.which_children().is_empty() && app.count_children().specs == 0));
         say.push(("inspect", app.inspect().err() == Some(InspectError::Fenced { name: "app".into() })));
     });
@@ -776,7 +785,7 @@ fn fenced_requests_ask_nothing_of_others_and_of_supervisors() {
     release.open();
     journal.wait_line("a drop");
     let failed: Vec<_> = said.all().into_iter().filter(|(_, refused)| !refused).collect();
-    assert_eq!((failed, said.all().len()), (vec![], 12));
+    assert_eq!((failed, said.all().len()), (vec![], 16));
     assert_eq!((b.dead_letters().len(), b.call(Msg::Epoch).expect("untouched")), (1, 3));
     assert_eq!(sup.count_children().specs, 2);
     drop(sup);
