@@ -70,14 +70,23 @@ impl Node {
     /// the locks order the two: whoever publishes last sees all the rest. So of those that close a
     /// cycle together at least one finds it. Returns the names on the cycle; then the edge is gone
     /// again.
-    pub(crate) fn wait_for(self: &Arc<Self>, to: &Arc<Node>, call: Arc<Ticket>) -> Result<(), Vec<Arc<str>>> {
+    ///
+    /// That is if `stands` says, under the lock of the edge, that the node is the caller's to speak
+    /// for. If it is not, there is no edge and no cycle.
+    fn wait_if(
+        self: &Arc<Self>,
+        stands: impl Fn() -> bool,
+        to: &Arc<Node>,
+        call: Arc<Ticket>,
+    ) -> Result<(), Vec<Arc<str>>> {
         let edge = Edge { to: Arc::clone(to), call: Arc::clone(&call) };
-        if mutant!(FollowFirst) {
-            let found = self.cycle_through(to);
-            *self.waits_for.lock() = Some(edge);
-            return found.map_or(Ok(()), Err);
+        let early = if mutant!(FollowFirst) { self.cycle_through(to) } else { None };
+        if !self.publish(stands, edge) {
+            return Ok(());
         }
-        *self.waits_for.lock() = Some(edge);
+        if mutant!(FollowFirst) {
+            return early.map_or(Ok(()), Err);
+        }
         match self.cycle_through(to) {
             // Answered by now, it waits for nobody: its callee may well ask back.
             Some(names) if call.is_in_flight() || mutant!(CountAnswered) => {
@@ -86,6 +95,24 @@ impl Node {
             }
             _ => Ok(()),
         }
+    }
+
+    /// As `wait_if`, of one that nobody abandons.
+    #[cfg(all(test, underpin_loom))]
+    pub(crate) fn wait_for(self: &Arc<Self>, to: &Arc<Node>, call: Arc<Ticket>) -> Result<(), Vec<Arc<str>>> {
+        self.wait_if(|| true, to, call)
+    }
+
+    fn publish(&self, stands: impl Fn() -> bool, edge: Edge) -> bool {
+        let stood = mutant!(PublishBlindly) && stands();
+        let mut waits_for = self.waits_for.lock();
+        if !stood && !stands() {
+            return false;
+        }
+        let before = waits_for.replace(edge);
+        drop(waits_for);
+        drop(before); // after the lock
+        true
     }
 
     /// The call is over. The edge of another call, by an incarnation that came after, stays.
@@ -232,28 +259,32 @@ impl Incarnation {
     /// Gives it up: the caller inside is told at once.
     pub(crate) fn abandon(&self) {
         self.tell(told::ABANDONED);
+        self.fail_current();
+        self.node.waits_no_more();
+    }
+
+    fn fail_current(&self) {
         let current = self.current.lock().take();
         if let Some(call) = current {
             call.settle(Failure::Crashed);
         }
-        self.node.waits_no_more();
     }
 
-    /// As [`Node::wait_for`]. One that was abandoned does not stand for its child any more.
+    /// As [`Node::wait_if`]. One that was abandoned does not stand for its child any more: it looks
+    /// under the lock under which [`abandon`](Self::abandon) takes its edge back, after the mark. So
+    /// the edge that is there afterwards is a successor's, or none.
     pub(crate) fn wait_for(&self, to: &Arc<Node>, call: &Arc<Ticket>) -> Result<(), Vec<Arc<str>>> {
-        if self.is_abandoned() {
-            return Ok(());
-        }
-        self.node.wait_for(to, Arc::clone(call))
+        self.node.wait_if(|| !self.is_abandoned(), to, Arc::clone(call))
     }
 
     /// A call comes into its handler. An incarnation that was abandoned in this very moment
-    /// settles it: the caller gets `Crashed` whichever of the two was first.
+    /// settles it: the caller gets `Crashed` whichever of the two was first. Its child may wait for
+    /// somebody by now, in its successor: that is left alone.
     #[inline]
     pub(crate) fn holds(&self, call: Arc<Ticket>) {
         *self.current.lock() = Some(call);
         if self.is_abandoned() && !mutant!(HoldBlindly) {
-            self.abandon();
+            self.fail_current();
         }
     }
 
@@ -270,5 +301,43 @@ impl Incarnation {
     pub(crate) fn inherited_deadline(&self, now: Instant) -> Option<Deadline> {
         let current = self.current.lock().clone();
         current.map(|call| call.deadline(now))
+    }
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+    use crate::service::deadline::Limit;
+    use crate::service::reply::Slot;
+    use crate::sync::Clock;
+
+    fn call() -> Arc<Ticket> {
+        Arc::clone(Slot::<u8>::new(Limit::By(Deadline::unbounded())).ticket())
+    }
+
+    /// One that was abandoned, and its successor, which waits for `b`.
+    fn zombie_and_heir() -> (Arc<Incarnation>, Arc<Incarnation>) {
+        let node = Node::new("a".into());
+        let life = |epoch| Incarnation::new(Arc::clone(&node), epoch, Clock::SYSTEM.now());
+        let (zombie, heir) = (life(1), life(2));
+        zombie.abandon();
+        heir.wait_for(&Node::new("b".into()), &call()).expect("no cycle");
+        (zombie, heir)
+    }
+
+    #[test]
+    fn a_zombie_that_takes_one_message_more_leaves_alone_whom_its_successor_waits_for() {
+        let (zombie, heir) = zombie_and_heir();
+        let late = call();
+        zombie.holds(Arc::clone(&late));
+        assert!(late.is_done(), "its caller is told");
+        assert_eq!(heir.node.waits_for().as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_zombie_that_waits_does_not_stand_for_its_child() {
+        let (zombie, heir) = zombie_and_heir();
+        zombie.wait_for(&Node::new("c".into()), &call()).expect("no cycle");
+        assert_eq!(heir.node.waits_for().as_deref(), Some("b"));
     }
 }

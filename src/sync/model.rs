@@ -159,6 +159,7 @@ pub(crate) enum Mutant {
     LeaveForAll,
     LookAwayBlindly,
     OrderWithoutRecheck,
+    PublishBlindly,
     ReplayTogether,
     RiseFromAnySeat,
     SendUnfenced,

@@ -43,6 +43,24 @@ fn answered() {
     joined(caller);
 }
 
+/// An incarnation is abandoned while it begins to wait, and its successor waits for another: what the
+/// child waits for is the successor's business.
+fn abandoned() {
+    let nodes = ["a", "b", "c"].map(|name| Node::new(name.into()));
+    let [a, b, c] = nodes;
+    let life = |epoch| Incarnation::new(Arc::clone(&a), epoch, Clock::SYSTEM.now());
+    let call = || Arc::clone(Slot::<u32>::new(NEVER).ticket());
+    let (old, new) = (life(1), life(2));
+    let zombie = thread({
+        let (old, call) = (Arc::clone(&old), call());
+        move || old.wait_for(&b, &call).expect("no cycle")
+    });
+    old.abandon();
+    new.wait_for(&c, &call()).expect("no cycle");
+    joined(zombie);
+    assert_eq!(a.waits_for().as_deref(), Some("c"), "the zombie's wait counts");
+}
+
 #[test]
 fn a_cycle_of_two_is_seen() {
     holds("cycle of two", two);
@@ -71,4 +89,14 @@ fn an_answered_call_is_no_edge() {
 #[test]
 fn an_answered_call_that_counts_is_found() {
     finds(Mutant::CountAnswered, answered);
+}
+
+#[test]
+fn a_zombie_waits_for_nobody() {
+    holds("abandoned while it begins to wait", abandoned);
+}
+
+#[test]
+fn a_zombie_that_looks_too_early_is_found() {
+    finds(Mutant::PublishBlindly, abandoned);
 }
