@@ -152,6 +152,26 @@ fn nothing_is_recycled_that_might_leave_no_room_for_its_successor() {
     app.recycle_child("b").expect("recycled");
 }
 
+/// Those that are being recycled may all hang.
+#[test]
+fn nothing_is_recycled_beside_those_that_might_take_the_room_of_its_successor() {
+    let journal = Journal::new();
+    let specs = [bot("a", &journal), bot("b", &journal)];
+    let handles = specs.each_ref().map(|spec| spec.handle());
+    let app = specs.into_iter().fold(patient("app").max_abandoned(2), Supervisor::child);
+    let app = app.start().expect("starts");
+    let release = occupy(&handles[0]);
+    let reference = app.reference();
+    let first = aside(move || reference.recycle_child("a"));
+    eventually("it is asked to stop", || is_under_way(&app));
+    let refused = app.recycle_child("b").expect_err("both might be");
+    assert!(matches!(refused, RecycleChildError::TooManyAbandoned { most: 2, .. }), "{refused}");
+    release.open();
+    first.done().expect("recycled");
+    app.recycle_child("b").expect("recycled");
+    assert_eq!(handles.map(|handle| handle.call(Msg::Epoch).ok()), [Some(2), Some(2)]);
+}
+
 #[test]
 fn a_stop_of_all_in_the_midst_of_it_wins() {
     let journal = Journal::new();

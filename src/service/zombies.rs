@@ -79,9 +79,9 @@ impl Zombies {
         self.0.ever.load(Ordering::Relaxed)
     }
 
-    /// Whether one more would leave no room for its successor. Then how many there may be.
-    pub(crate) fn no_room_after_one_more(&self) -> Option<usize> {
-        (self.alive() + 1 >= self.0.most).then_some(self.0.most)
+    /// Whether so many more would leave no room for their successors. Then how many there may be.
+    pub(crate) fn no_room_after(&self, more: usize) -> Option<usize> {
+        (self.alive() + more >= self.0.most).then_some(self.0.most)
     }
 
     /// Whether there are too many for another thread: one for a new child, or for one that has

@@ -266,9 +266,12 @@ pub enum RecycleChildError {
         /// The child.
         name: Arc<str>,
     },
-    /// If it hung and had to be abandoned, the tree would have as many abandoned threads as it
-    /// [may](crate::Supervisor::max_abandoned), and no successor could be started. The child goes on.
-    #[error("child `{name}` was not recycled: there may be {most} abandoned threads, and nearly are")]
+    /// If it hung and had to be abandoned, and with it whoever else this supervisor is recycling, the
+    /// tree would have as many abandoned threads as it [may](crate::Supervisor::max_abandoned), and no
+    /// successor could be started. The child goes on.
+    #[error(
+        "child `{name}` was not recycled: there may be {most} abandoned threads, and those that hang might be as many"
+    )]
     TooManyAbandoned {
         /// The child.
         name: Arc<str>,

@@ -335,7 +335,6 @@ impl SupervisorRef {
         answer.unwrap_or_else(|| Err(ReconfigureChildError::unanswered(name.into())))
     }
 
-    /// The children, in the order of their start. Empty when the supervisor is gone.
     /// The children, in the order of their start. Empty when the supervisor is gone, and for an
     /// incarnation that was [abandoned](crate::OnHang).
     ///

@@ -43,10 +43,19 @@ impl Supervision {
                 return Err(RecycleChildError::NotRunning { name, state });
             }
         }
-        match self.site.zombies.no_room_after_one_more() {
+        match self.site.zombies.no_room_after(self.on_their_way() + 1) {
             Some(most) => Err(RecycleChildError::TooManyAbandoned { name, most }),
             None => Ok(key),
         }
+    }
+
+    /// How many of its children are being recycled and not gone yet: each of them may hang.
+    fn on_their_way(&self) -> usize {
+        let is_one = |ask: &&super::Ask| match ask {
+            super::Ask::Recycle(ask) => self.policy.state(ask.key) == Some(ChildState::HandingOver),
+            _ => false,
+        };
+        self.asks.values().filter(is_one).count()
     }
 
     /// From here on its end is the one that was asked for.
