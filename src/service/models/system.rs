@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::service::exit::Exit;
-use crate::service::system::SystemError;
+use crate::service::reply::Slot;
+use crate::service::system::{Order, SystemError, Task};
 
 fn suspend(child: &Child) -> Result<(), SystemError> {
     Handle::new(Arc::clone(&child.core)).sys().by(Deadline::unbounded()).suspend()
@@ -38,6 +39,26 @@ fn order_against_stop() {
     joined(worker);
 }
 
+/// A worker that is abandoned while it takes an order says nothing about it after that: its successor
+/// knows nothing of it.
+fn order_against_abandon() {
+    let child = Child::new(1, Overflow::Reject);
+    let life = child.be_born();
+    let slot = Arc::new(Slot::new(NEVER));
+    let task = Task::Suspend(Reply::new(Arc::clone(&slot)));
+    child.core.order(Order { call: Arc::clone(slot.ticket()), task });
+    let zombie = thread({
+        let (child, life) = (child.clone(), Arc::clone(&life));
+        move || child.live(&life)
+    });
+    child.core.abandon();
+    let before = slot.take();
+    joined(zombie);
+    assert!(before.is_some() || !matches!(slot.take(), Some(Ok(()))), "done by one that was abandoned");
+    child.core.close(&Exit::Killed);
+    child.core.drain(DeadReason::Stopped);
+}
+
 /// A suspended service sleeps through its mail, and wakes for the order that ends that.
 fn resume_against_sleep() {
     let child = Child::new(1, Overflow::Reject);
@@ -58,6 +79,16 @@ fn an_order_is_refused_when_nobody_will_carry_it_out() {
 #[test]
 fn an_order_is_carried_out_or_refused() {
     holds_at_two("order against stop", order_against_stop);
+}
+
+#[test]
+fn an_order_is_not_confirmed_by_who_was_abandoned() {
+    holds_at_two("order against abandon", order_against_abandon);
+}
+
+#[test]
+fn an_order_that_is_taken_in_hand_blindly_is_found() {
+    finds(Mutant::HoldBlindly, order_against_abandon);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::any::{Any, type_name};
 
 use super::*;
+use crate::service::reply::Reply;
 use crate::service::system::{Order, Task, Work};
 
 impl<S: Service> Worker<S> {
@@ -17,20 +18,27 @@ impl<S: Service> Worker<S> {
         let Order { call, task } = order;
         match task {
             Task::Suspend(reply) => {
+                self.incarnation.holds(call);
                 self.suspended = true;
                 self.enter(Lifecycle::Suspended);
-                reply.send(());
-                Step::Again
+                self.confirm(reply)
             }
             Task::Resume(reply) => {
+                self.incarnation.holds(call);
                 if std::mem::take(&mut self.suspended) {
                     self.enter(Lifecycle::Running);
                 }
-                reply.send(());
-                Step::Again
+                self.confirm(reply)
             }
             Task::Work(work) => self.run_work(call, work),
         }
+    }
+
+    /// It was done, unless that was by one that was abandoned before: then the asker is told so.
+    fn confirm(&self, reply: Reply<()>) -> Step {
+        reply.send(());
+        self.incarnation.holds_no_more();
+        Step::Again
     }
 
     /// A panic that leaves it is as one of the service's own: the state may be torn.
