@@ -11,10 +11,11 @@ use std::time::Duration;
 use common::*;
 use underpin::{
     Backoff, CallError, CastError, ChildSettings, Clock, Context, DEFAULT_MAX_ABANDONED, Deadline,
-    DeleteChildError, DynamicSupervisor, Exit, Fence, Handle, Hung, Init, InspectError, ManualClock, Next,
-    OnHang, ReconfigureChildError, ReconfigureError, RecycleChildError, ReplaceChildError, ReplayHalt,
-    RestartChildError, StartChildError, StopError, Strategy, SupervisionEvent, Supervisor, SupervisorHandle,
-    SupervisorRef, SupervisorSettings, SystemError, TerminateChildError, Unstopped, fan_out,
+    DeleteChildError, DynamicSupervisor, Exit, Fence, Handle, Hung, Init, InspectError, Lifecycle,
+    ManualClock, Next, OnHang, ReconfigureChildError, ReconfigureError, RecycleChildError, ReplaceChildError,
+    ReplayHalt, RestartChildError, StartChildError, StopError, Strategy, SupervisionEvent, Supervisor,
+    SupervisorHandle, SupervisorRef, SupervisorSettings, SystemError, TerminateChildError, Unstopped,
+    fan_out,
 };
 
 fn overdue(events: &Events) -> Vec<(String, u64, Hung, Duration)> {
@@ -355,6 +356,28 @@ fn hangs_again(name: &str, journal: &Journal, release: &Latch) -> underpin::Chil
 
 fn hangs(line: &String) -> bool {
     line == "a hangs"
+}
+
+/// Whatever its thread is at: it is not the child's any more.
+#[test]
+fn a_child_whose_thread_was_abandoned_is_restarting_until_it_is_started_again() {
+    let (clock, hand) = Clock::manual();
+    let (journal, events, release) = (Journal::new(), Events::new(), Latch::new());
+    let spec = hangs_again("a", &journal, &release);
+    let handle = spec.handle();
+    let app = patient("app").backoff(Backoff::exponential(SECOND, SECOND));
+    let sup = app.clock(clock).on_event(events.hook()).child(spec).start().expect("starts");
+    handle.cast(boom()).expect("accepted");
+    events.restart_of("a", 1);
+    hand.advance(SECOND);
+    journal.wait(hangs);
+    hand.advance(SECOND);
+    events.wait(is_abandoned);
+    assert_eq!((handle.status().state, handle.status().epoch), (Lifecycle::Restarting, 2));
+    release.open();
+    journal.wait_count(2, |line| line == "a drop");
+    assert_eq!((handle.status().state, handle.status().epoch), (Lifecycle::Restarting, 2));
+    drop(sup);
 }
 
 #[test]
