@@ -515,6 +515,29 @@ fn who_hangs_in_the_first_message_after_a_rest_is_reported_at_the_limit() {
     release.open();
 }
 
+/// Whoever looked after it looked away when it rested, and is called again.
+#[test]
+fn who_was_seen_at_rest_is_reported_when_it_hangs_after_that() {
+    let (clock, hand) = Clock::manual();
+    let (journal, events) = (Journal::new(), Events::new());
+    let (a, b) = (bot("a", &journal), bot("b", &journal));
+    let (idle, busy) = (a.handle(), b.handle());
+    let app = patient("app").clock(clock).stuck_after(SECOND).on_event(events.hook());
+    let app = app.child(a).child(b).start().expect("starts");
+    let reported = |name| events.count(|event| stuck(event).is_some_and(|(child, ..)| child == name));
+    eventually("it rests", || {
+        let tree = app.inspect().expect("up");
+        node(&tree, "app/a").current.is_none()
+    });
+    let release = occupy(&busy);
+    advance_until(&hand, &app, || reported("b") == 1); // `a` is looked at before it
+    release.open();
+    assert_eq!(reported("a"), 0);
+    let release = occupy(&idle);
+    advance_until(&hand, &app, || reported("a") == 1);
+    release.open();
+}
+
 /// A quick service looks at its clock seldom: that must not make one message of many.
 #[test]
 fn many_messages_that_take_less_than_the_limit_are_not_reported_as_one() {

@@ -40,6 +40,18 @@ fn a_running_child_is_stopped_in_order_and_goes_on_with_its_queue() {
     }
 }
 
+/// Stopped so that another takes its place it was, once: the next is asked for its state.
+#[test]
+fn one_that_was_recycled_is_replaced_like_any_other() {
+    let journal = Journal::new();
+    let (sup, handle) = strict(bot("a", &journal));
+    sup.recycle_child("a").expect("recycled");
+    handle.cast(Msg::Add(7)).expect("sent");
+    sup.replace_child("a", |old: Option<Bot>| old.expect("it ran")).expect("replaced");
+    assert_eq!((handle.call(Msg::Total).ok(), handle.call(Msg::Epoch).ok()), (Some(7), Some(3)));
+    assert!(sup.shutdown(LONG).is_clean());
+}
+
 #[test]
 fn one_that_hangs_is_abandoned_after_its_grace_and_its_caller_told() {
     let journal = Journal::new();
