@@ -510,3 +510,20 @@ fn what_is_wrong_for_a_supervisor_is_said_and_nothing_is_changed() {
     let unborn = Supervisor::new("unborn").reference().reconfigure(patient).expect_err("not started");
     assert!(matches!(unborn, ReconfigureError::ShuttingDown { .. }), "{unborn}");
 }
+
+#[test]
+fn who_is_stopping_is_not_set_anew_and_nor_is_a_child_of_it() {
+    let journal = Journal::new();
+    let (sup, handle) = small(Overflow::Reject, &journal);
+    let (asked, go) = hang(&handle);
+    let (before, reference) = (handle.status().capacity, sup.reference());
+    let stopping = aside(move || sup.shutdown(LONG));
+    asked.wait();
+    let set = reference.reconfigure(SupervisorSettings::new().intensity(1, SECOND));
+    assert!(matches!(set, Err(ReconfigureError::ShuttingDown { .. })), "{set:?}");
+    let set = reference.reconfigure_child("a", capacity(1));
+    assert!(matches!(set, Err(ReconfigureChildError::ShuttingDown { .. })), "{set:?}");
+    assert_eq!(handle.status().capacity, before);
+    go.open();
+    assert!(stopping.done().is_clean());
+}

@@ -1447,3 +1447,16 @@ fn no_code_of_the_users_runs_on_the_supervisors_thread() {
     assert!(!threads.is_empty());
     assert!(threads.iter().all(|name| name != "app"), "{threads:?}");
 }
+
+#[test]
+fn a_temporary_static_child_lives_again_with_its_supervisor() {
+    let journal = Journal::new();
+    let (once, other) = (bot("once", &journal).restart(Restart::Temporary), bot("other", &journal));
+    let (handle, fails) = (once.handle(), other.handle());
+    let nested = Supervisor::new("nested").intensity(0, SECOND).child(once).child(other);
+    let sup = patient("app").supervisor(nested).start().expect("starts");
+    fails.cast(boom()).expect("accepted");
+    journal.wait_line("once init 2");
+    assert_eq!(handle.call(Msg::Epoch).expect("answered"), 2);
+    assert!(sup.shutdown(LONG).is_clean());
+}

@@ -335,6 +335,15 @@ mod tests {
     }
 
     #[test]
+    fn whom_it_waited_for_goes_with_who_is_abandoned() {
+        let life = Incarnation::new(Node::new("a".into()), 1, Clock::SYSTEM.now());
+        life.wait_for(&Node::new("b".into()), &call()).expect("no cycle");
+        assert_eq!(life.node.waits_for().as_deref(), Some("b"));
+        life.abandon();
+        assert_eq!(life.node.waits_for(), None);
+    }
+
+    #[test]
     fn a_zombie_that_waits_does_not_stand_for_its_child() {
         let (zombie, heir) = zombie_and_heir();
         zombie.wait_for(&Node::new("c".into()), &call()).expect("no cycle");
