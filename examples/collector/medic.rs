@@ -101,7 +101,7 @@ impl Medic {
     }
 
     fn look_again(&mut self, cx: &mut Context<Self>) {
-        let has_to = !self.is_calm() || self.away > 0;
+        let has_to = !self.is_calm() || self.away > 0 || !self.asked.is_empty();
         if has_to && !self.looks_again {
             self.looks_again = true;
             cx.send_after(AGAIN, Msg::Look);
