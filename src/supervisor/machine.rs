@@ -271,6 +271,7 @@ impl Supervision {
             return self.join_leaving();
         };
         kid.live = false;
+        self.watchdog.let_go(key);
         let old = kid.last_exit.replace(ending.exit.clone());
         let incarnation = kid.child.incarnation();
         let exit = kid.exit_kind(&ending.exit);

@@ -10,14 +10,19 @@
 //! if it has not by the next visit, a limit later, it is at that message still. So who was busy with
 //! quick messages before is reported between one and two limits after its message came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use super::policy::{Epoch, Key};
 
-/// Whom it looks after, by when it comes by.
+/// Whom it looks after: of each child one incarnation at most.
 #[derive(Debug, Default)]
-pub(crate) struct Watchdog(BTreeMap<(Instant, Key), Watched>);
+pub(crate) struct Watchdog {
+    /// By when it comes by.
+    rounds: BTreeMap<(Instant, Key), Watched>,
+    /// When it comes by at each, so that who is gone leaves nothing behind.
+    when: HashMap<Key, Instant>,
+}
 
 /// One incarnation that was busy when it was seen last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +52,24 @@ impl Watchdog {
 
     /// When to come by next.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.0.first_key_value().map(|((at, _), _)| *at)
+        self.rounds.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Whom to look at now. Who is busy is given back with [`saw`](Self::saw); the others are let go.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Key, Watched)> {
-        let first = self.0.first_entry()?;
-        let (at, key) = *first.key();
-        (at <= now).then(|| (key, first.remove()))
+        let ((at, key), watched) = self.rounds.first_key_value()?;
+        let (at, key, watched) = (*at, *key, *watched);
+        (at <= now).then(|| {
+            self.let_go(key);
+            (key, watched)
+        })
+    }
+
+    /// The child's incarnation is gone.
+    pub(crate) fn let_go(&mut self, key: Key) {
+        if let Some(at) = self.when.remove(&key) {
+            self.rounds.remove(&(at, key));
+        }
     }
 
     /// It has been busy since `since`: `certain` with one message, or else perhaps with many; then it
@@ -81,8 +96,10 @@ impl Watchdog {
 
     /// A limit that the clock does not reach is no limit.
     fn come_by(&mut self, key: Key, watched: Watched, from: Instant) {
+        self.let_go(key);
         if let Some(at) = from.checked_add(watched.limit) {
-            self.0.insert((at, key), watched);
+            self.when.insert(key, at);
+            self.rounds.insert((at, key), watched);
         }
     }
 }
@@ -152,6 +169,21 @@ mod tests {
         dog.watch(2, 1, SECOND, t);
         assert!(dog.pop_due(t + SECOND).is_some() && dog.pop_due(t + SECOND).is_some());
         assert_eq!(dog.next_deadline(), None);
+    }
+
+    #[test]
+    fn who_is_gone_leaves_nothing_behind_and_a_successor_has_its_own_time() {
+        let (mut dog, t) = (Watchdog::default(), start());
+        for key in 0..1000 {
+            dog.watch(key, 1, 3600 * SECOND, t);
+            dog.let_go(key);
+        }
+        assert!(dog.rounds.is_empty() && dog.when.is_empty());
+        dog.watch(1, 1, SECOND, t);
+        dog.watch(1, 2, SECOND, t + SECOND / 2);
+        assert_eq!((dog.rounds.len(), dog.next_deadline()), (1, Some(t + SECOND * 3 / 2)));
+        let (key, watched) = dog.pop_due(t + 2 * SECOND).expect("it is due");
+        assert_eq!((key, watched.epoch, dog.when.len()), (1, 2, 0));
     }
 
     #[test]

@@ -16,6 +16,7 @@ impl Supervision {
         let Zombie { supervisor, incarnation, activity, .. } = zombie;
         incarnation.set_state(Lifecycle::Restarting);
         kid.live = false;
+        self.watchdog.let_go(key);
         let old = kid.last_exit.replace(match why {
             Hung::Init => Exit::InitTimedOut(kid.child.rules().init),
             Hung::Grace => Exit::Killed,
