@@ -126,7 +126,12 @@ impl Policy {
             _ => (None, None),
         };
         let Some(child) = self.children.get_mut(key) else { return };
-        let own = child.rules.grace.map(|grace| shared_grace.unwrap_or_else(|| turn.after(grace)));
+        // A stop that has begun keeps its grace, though the child may have been given another since.
+        let anew = (child.state() != ChildState::Stopping).then_some(child.rules.grace).flatten();
+        let own = match shared_grace {
+            Some(shared) => child.rules.grace.and(Some(shared)),
+            None => anew.map(|grace| turn.after(grace)),
+        };
         let limits = child.limits_to_stop(own, overall, turn.now);
         let is_news = child.state() != ChildState::Stopping
             || limits.end != child.limits.end

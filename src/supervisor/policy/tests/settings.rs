@@ -128,6 +128,17 @@ fn other_limits_of_a_child_hold_for_what_begins_after_that() {
 }
 
 #[test]
+fn a_stop_that_has_begun_keeps_its_grace_also_when_it_is_asked_for_again() {
+    let mut world = World::running(rules(Strategy::OneForAll), &[permanent(), permanent()]);
+    world.crash(1);
+    assert_eq!(world.asked(), [2], "by its sibling");
+    let patience = world.policy.next_deadline();
+    world.configure_child(2, ChildRules { grace: Some(MS), ..permanent() });
+    world.stop(None);
+    assert_eq!((world.asked(), world.policy.next_deadline()), (vec![2], patience), "for good now");
+}
+
+#[test]
 fn whether_a_child_is_restarted_cannot_be_changed() {
     let mut world = World::running(rules(Strategy::OneForOne), &[permanent()]);
     world.configure_child(1, child(Restart::Temporary));
