@@ -1,6 +1,7 @@
 //! What a service may do besides changing its state: timers, monitors, names, itself.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,10 +43,14 @@ pub struct Context<S: Service> {
     pub(super) incarnation: Arc<Incarnation>,
     pub(super) env: Env,
     pub(super) timers: Timers<S::Msg>,
-    pub(super) monitors: HashMap<u64, Undo>,
+    pub(super) monitors: Monitors,
     pub(super) idle: Idle,
     monitors_set: u64,
 }
+
+/// The monitors of an incarnation, by their numbers. Those are its own, so the hashes need no secret,
+/// which each thread would have to ask the system for.
+pub(super) type Monitors = HashMap<u64, Undo, BuildHasherDefault<DefaultHasher>>;
 
 /// Takes a monitor off the child that it watches.
 type Undo = Box<dyn FnOnce() + Send>;
@@ -72,7 +77,7 @@ impl<S: Service> Context<S> {
             incarnation,
             env,
             timers: Timers::new(),
-            monitors: HashMap::new(),
+            monitors: Monitors::default(),
             idle: Idle::default(),
             monitors_set: 0,
         }
@@ -115,6 +120,12 @@ impl<S: Service> Context<S> {
     pub fn deadline(&self) -> Deadline {
         let inherited = self.incarnation.inherited_deadline(self.now());
         inherited.unwrap_or(Deadline::unbounded())
+    }
+
+    /// The clock of the tree.
+    #[cfg(feature = "config")]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.env.clock
     }
 
     /// Sends `message` to this incarnation after `delay`, ahead of queued messages, never early.
@@ -175,7 +186,7 @@ impl<S: Service> Context<S> {
         let (core, epoch) = (Arc::clone(&self.core), self.epoch());
         let number = other.core().watchers.add(Box::new(move |down| {
             let message = Box::new(move || message(down));
-            core.mailbox.push_urgent(Urgent { epoch, monitor, message });
+            core.mailbox.push_urgent(Urgent::Down { epoch, monitor, message });
         }));
         let watched = Arc::clone(other.core());
         self.monitors.insert(monitor, Box::new(move || watched.watchers.remove(number)));

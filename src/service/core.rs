@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::context::Monitors;
 use super::dead_letters::{DeadLetters, DeadReason};
 use super::deadline::Limit;
 use super::drops::Dropped;
@@ -18,12 +19,33 @@ use super::system::Order;
 use crate::error::{CastError, panic_text};
 use crate::sync::{Clock, Mutex, Ordering, Snapshot, mutant};
 
-/// What travels in the urgent lane of a service: the end of a child that it monitors.
-pub(crate) struct Urgent<M> {
-    /// The incarnation that asked for it.
-    pub(crate) epoch: u64,
-    pub(crate) monitor: u64,
-    pub(crate) message: Box<dyn FnOnce() -> M + Send>,
+/// What travels in the urgent lane of a service.
+pub(crate) enum Urgent<M> {
+    /// The end of a child that an incarnation monitors.
+    Down {
+        /// The incarnation that asked for it.
+        epoch: u64,
+        monitor: u64,
+        message: Box<dyn FnOnce() -> M + Send>,
+    },
+    /// News for the child, whichever incarnation takes it up. What it says is found then, and it may
+    /// come to nothing.
+    #[cfg(feature = "config")]
+    News(Box<dyn FnOnce() -> Option<M> + Send>),
+}
+
+impl<M> Urgent<M> {
+    /// The message, unless it is for an earlier incarnation than `epoch`, or was taken back: then its
+    /// monitor is not in `monitors`.
+    pub(super) fn message(self, epoch: u64, monitors: &mut Monitors) -> Option<M> {
+        match self {
+            Self::Down { epoch: asked, monitor, message } => {
+                (asked == epoch && monitors.remove(&monitor).is_some()).then(message)
+            }
+            #[cfg(feature = "config")]
+            Self::News(message) => message(),
+        }
+    }
 }
 
 /// What a send came to.

@@ -57,13 +57,18 @@ impl<T: Send + 'static, M: Send + 'static> Pending<T, M> {
     }
 
     fn wait_limited(self, limit: Limit) -> Result<T, CallError<M>> {
+        let limit = inherited(&self.handle, limit);
+        self.wait_regardless(limit)
+    }
+
+    /// Waits with this limit, whatever deadline the handler has that waits.
+    pub(crate) fn wait_regardless(self, limit: Limit) -> Result<T, CallError<M>> {
         let handle = &self.handle;
         let clock = handle.core().clock();
         let Some(me) = scope::me() else {
             let answer = self.slot.wait(clock, limit);
             return handle.settled(answer);
         };
-        let limit = handle.inherit(&me, limit);
         me.wait_for(&handle.core().node, self.slot.ticket())
             .map_err(|names| handle.closed_cycle(names, None))?;
         let answer = self.slot.wait(clock, limit);
@@ -120,7 +125,8 @@ pub fn fan_out<T: Send + 'static, M: Send + 'static>(
     deadline: Deadline,
     message: impl Fn(Reply<T>) -> M,
 ) -> FanOut<T, M> {
-    let begun: Vec<_> = handles.iter().map(|handle| Asked::begin(handle, deadline, &message)).collect();
+    let begin = |handle| Asked::begin(handle, inherited(handle, Limit::By(deadline)), &message);
+    let begun: Vec<_> = handles.iter().map(begin).collect();
     let asked: Vec<_> = begun.into_iter().map(Asked::finish).collect();
     let mut out = FanOut { answers: Vec::new(), failures: Vec::new() };
     for (handle, request) in handles.iter().zip(asked) {
@@ -133,8 +139,13 @@ pub fn fan_out<T: Send + 'static, M: Send + 'static>(
     out
 }
 
+/// The limit inside a handler, which has its caller's deadline too.
+fn inherited<M: Send + 'static>(handle: &Handle<M>, limit: Limit) -> Limit {
+    scope::me().map_or(limit, |me| handle.inherit(&me, limit))
+}
+
 /// One request of many.
-enum Asked<T, M> {
+pub(crate) enum Asked<T, M> {
     Sent(Pending<T, M>),
     Refused(CastError<M>),
     /// The mailbox is full, and has to be waited for.
@@ -143,9 +154,7 @@ enum Asked<T, M> {
 
 impl<T: Send + 'static, M: Send + 'static> Asked<T, M> {
     /// Sends it, if that needs no wait.
-    fn begin(handle: &Handle<M>, deadline: Deadline, message: impl FnOnce(Reply<T>) -> M) -> Self {
-        let limit = Limit::By(deadline);
-        let limit = scope::me().map_or(limit, |me| handle.inherit(&me, limit));
+    pub(crate) fn begin(handle: &Handle<M>, limit: Limit, message: impl FnOnce(Reply<T>) -> M) -> Self {
         let slot = Arc::new(Slot::new(limit));
         let sent = handle.core().send_unless_full(envelope(&slot, message));
         let pending = Pending { slot, handle: handle.clone() };
@@ -157,7 +166,7 @@ impl<T: Send + 'static, M: Send + 'static> Asked<T, M> {
     }
 
     /// Sends it, if it is not sent yet.
-    fn finish(self) -> Result<Pending<T, M>, CastError<M>> {
+    pub(crate) fn finish(self) -> Result<Pending<T, M>, CastError<M>> {
         match self {
             Self::Sent(pending) => Ok(pending),
             Self::Refused(error) => Err(error),

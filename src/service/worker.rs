@@ -277,7 +277,8 @@ impl<S: Service> Worker<S> {
         self.cx.timers.pop_due(now)
     }
 
-    /// The end of a monitored child goes behind what is queued now: that may be its last words.
+    /// The end of a monitored child, and any news, goes behind what is queued now: that may be its last
+    /// words.
     #[cold]
     fn serve_urgent(&mut self, now: Instant) -> Step {
         let before = *self.before_urgent.get_or_insert(self.cell.core.mailbox.len());
@@ -291,12 +292,10 @@ impl<S: Service> Worker<S> {
         let Some(urgent) = self.cell.core.mailbox.pop_urgent() else {
             return self.rest(now);
         };
-        // It may be for an earlier incarnation, or taken back.
-        if urgent.epoch != self.incarnation.epoch || self.cx.monitors.remove(&urgent.monitor).is_none() {
-            return Step::Again;
-        }
-        match catch_unwind(AssertUnwindSafe(urgent.message)) {
-            Ok(message) => self.deliver(Envelope { message, call: None }, now),
+        let (epoch, monitors) = (self.incarnation.epoch, &mut self.cx.monitors);
+        match catch_unwind(AssertUnwindSafe(|| urgent.message(epoch, monitors))) {
+            Ok(None) => Step::Again,
+            Ok(Some(message)) => self.deliver(Envelope { message, call: None }, now),
             Err(panic) => self.end(Exit::Panicked(panic_text(panic)), CrashContext::Running),
         }
     }

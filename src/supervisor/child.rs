@@ -435,5 +435,5 @@ fn job<M: Send + 'static>(
 
 /// Tells a supervisor something that must not be refused, if it is still the same incarnation.
 pub(crate) fn send_urgent(core: &Arc<Core<Request>>, epoch: u64, request: Request) {
-    core.mailbox.push_urgent(Urgent { epoch, monitor: 0, message: Box::new(move || request) });
+    core.mailbox.push_urgent(Urgent::Down { epoch, monitor: 0, message: Box::new(move || request) });
 }

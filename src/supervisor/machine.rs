@@ -30,6 +30,7 @@ use super::report::{CrashReport, SupervisionEvent};
 use super::strategy::Restart;
 use super::watchdog::Watchdog;
 use crate::service::activity::Activity;
+use crate::service::core::Urgent;
 use crate::service::dead_letters::DeadReason;
 use crate::service::exit::{Exit, Lifecycle};
 use crate::service::incarnation::{Incarnation, told};
@@ -178,8 +179,10 @@ impl Supervision {
         let urgent = self.plan.core.mailbox.pop_urgent();
         let asked = self.plan.core.mailbox.take();
         let heard = urgent.is_some() || asked.is_some();
-        if let Some(urgent) = urgent.filter(|urgent| urgent.epoch == self.me.epoch) {
-            self.hear(now, (urgent.message)());
+        if let Some(Urgent::Down { epoch, message, .. }) = urgent
+            && epoch == self.me.epoch
+        {
+            self.hear(now, message());
         }
         if let Some(envelope) = asked {
             self.hear(now, envelope.message);

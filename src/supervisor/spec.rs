@@ -318,6 +318,13 @@ impl<S: Service> ChildSpec<S> {
         })
     }
 
+    /// Refuses it at the start, for this reason.
+    #[cfg(feature = "config")]
+    pub(crate) fn faulty(mut self, fault: String) -> Self {
+        self.fault = Some(fault);
+        self
+    }
+
     fn before_handle(mut self, option: &str) -> Self {
         if self.core.get().is_some() {
             self.fault = Some(format!("`{option}` was set after a handle was taken"));

@@ -119,6 +119,13 @@ impl Supervisor {
         self
     }
 
+    /// Adds a child behind the first `before` of those that there are.
+    #[cfg(all(feature = "foundation", feature = "config"))]
+    pub(crate) fn child_at<S: Service>(mut self, before: usize, spec: ChildSpec<S>) -> Self {
+        self.children.insert(before, Arc::new(spec.into_child()));
+        self
+    }
+
     /// Adds a supervisor as a child. It is started again when it escalates, as a service is when
     /// it crashes; its static children keep mailbox and handles over that.
     pub fn supervisor(mut self, nested: impl Into<Supervisor>) -> Self {

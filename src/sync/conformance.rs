@@ -1,5 +1,5 @@
 //! The stand-in channel does what the real one does: every sequence of five operations that do not
-//! block, at capacities 1 and 2, step by step.
+//! block, at capacities 1 and 2, step by step. So does the stand-in snapshot, with those who look at it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,4 +133,92 @@ fn channels_of_one_agree() {
 #[test]
 fn channels_of_two_agree() {
     agree(2);
+}
+
+// ---- a value that is replaced as a whole -------------------------------------------------
+
+#[cfg(feature = "config")]
+mod snapshot {
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        Store,
+        Load,
+        Peek,
+        DropPeek,
+        NewCached,
+        LoadCached,
+        CloneCached,
+        DropCached,
+    }
+
+    const ALL: [Op; 8] = [
+        Op::Store,
+        Op::Load,
+        Op::Peek,
+        Op::DropPeek,
+        Op::NewCached,
+        Op::LoadCached,
+        Op::CloneCached,
+        Op::DropCached,
+    ];
+
+    fn sequence(number: usize) -> [Op; LENGTH] {
+        let mut rest = number;
+        [(); LENGTH].map(|()| {
+            let op = ALL[rest % ALL.len()];
+            rest /= ALL.len();
+            op
+        })
+    }
+
+    /// Which value each operation comes to, and which ones are held after it. What is held stays what it
+    /// is: when values are dropped is where the two differ.
+    macro_rules! observe {
+        ($kind:ident, $ops:expr) => {{
+            let snapshot = Arc::new($kind::Snapshot::new(Arc::new(0)));
+            let (mut peeks, mut caches) = (Vec::new(), Vec::new());
+            let mut seen = Vec::new();
+            for (number, op) in (1..).zip($ops) {
+                let outcome = match op {
+                    Op::Store => {
+                        snapshot.store(Arc::new(number));
+                        None
+                    }
+                    Op::Load => Some(*snapshot.load()),
+                    Op::Peek => {
+                        peeks.push(snapshot.peek());
+                        None
+                    }
+                    Op::DropPeek => peeks.pop().map(|peek| **peek),
+                    Op::NewCached => {
+                        caches.push($kind::Cached::new(Arc::clone(&snapshot)));
+                        None
+                    }
+                    Op::LoadCached => caches.last_mut().map(|cached| **cached.load()),
+                    Op::CloneCached => {
+                        let copy = caches.last().cloned();
+                        caches.extend(copy);
+                        None
+                    }
+                    Op::DropCached => caches.pop().map(|mut cached| **cached.load()),
+                };
+                let held: Vec<i32> = peeks.iter().map(|peek| ***peek).collect();
+                seen.push((outcome, held));
+            }
+            let last: Vec<i32> = caches.iter_mut().map(|cached| **cached.load()).collect();
+            (seen, last)
+        }};
+    }
+
+    #[test]
+    fn snapshots_agree() {
+        for number in 0..ALL.len().pow(u32::try_from(LENGTH).expect("small")) {
+            loom::model::Builder::new().check(move || {
+                let ops = sequence(number);
+                assert_eq!(observe!(model, ops), observe!(real, ops), "{ops:?}");
+            });
+        }
+    }
 }

@@ -25,8 +25,8 @@ pub(crate) use std::sync::atomic::AtomicBool as SignalFlag;
 
 #[cfg(feature = "testing")]
 pub(crate) use clock::Pace;
-/// What numbers the namespaces of tests: the real thing, also in a model.
-#[cfg(feature = "testing")]
+/// What numbers things of the whole process: the real thing, also in a model.
+#[cfg(any(feature = "config", feature = "testing"))]
 pub(crate) use std::sync::atomic::AtomicU64 as Tally;
 
 #[cfg(underpin_loom)]

@@ -22,7 +22,8 @@
 //! | [`Mutex`] | parking_lot | none |
 //! | atomics, [`fence`] | std | `SeqCst` accesses count as `AcqRel`; only the fence orders |
 //! | [`bounded`] | crossbeam | *full* and *empty* may be stale news: who waits for a change has to announce itself, fence, and look again |
-//! | [`Snapshot`] | arc-swap | a load may be stale; old values live as long as the snapshot |
+//! | [`Snapshot`] | arc-swap | a load may be stale, a look at it (`Peek`) as well; old values live as long as the snapshot |
+//! | its reader (`Cached`) | arc-swap's cache | the same; it looks by a relaxed load whether there is another, as the real one |
 //! | [`park`] | std | wakes once for no reason; [`park_timeout`] never times out |
 //! | [`spawn`] | std | a panic that leaves a thread fails the model, so a join never returns `Err` |
 //!
@@ -135,6 +136,7 @@ fn explore(preemptions: usize, body: impl Fn() + Send + Sync + 'static) -> usize
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
     AddBlindly,
+    AnnounceLate,
     AnnounceWithoutFence,
     AnswerTwice,
     AnyGeneration,
@@ -145,29 +147,39 @@ pub(crate) enum Mutant {
     CloseWithoutFence,
     CountAnswered,
     DrainReopened,
+    DropNewest,
     EnlistBlindly,
     EvictNewest,
     FollowFirst,
     ForgetAnswer,
+    ForgetErrand,
+    ForgetLayers,
     ForgetRefused,
     GiveToNobody,
     HoldBlindly,
     IgnoreStop,
     JoinWithoutFence,
     KeepAsking,
+    KeepUnderNewest,
     LeaveAsleep,
     LeaveForAll,
     LookAwayBlindly,
+    LookFirst,
     OrderWithoutRecheck,
+    OvertakeBlindly,
     PublishBlindly,
     ReplayTogether,
+    ReplyFirst,
     RiseFromAnySeat,
     SendUnfenced,
     SendWithoutFence,
     SendWithoutRecheck,
+    StartAfresh,
     SwallowCall,
     TagForAnyLife,
     TakeBlindly,
+    TellFirst,
+    TellSilently,
     WaitBlindly,
     WakeFirst,
 }
@@ -401,6 +413,57 @@ impl<T> Snapshot<T> {
         let mut values = plain(&self.values);
         debug_assert_eq!(values.len(), number);
         values.push(value);
+    }
+
+    /// As [`load`](Self::load).
+    #[cfg(feature = "config")]
+    pub(crate) fn peek(&self) -> Peek<T> {
+        Peek(self.load())
+    }
+}
+
+/// A short look at the value of a [`Snapshot`].
+#[cfg(feature = "config")]
+pub(crate) struct Peek<T>(Arc<T>);
+
+#[cfg(feature = "config")]
+impl<T> std::ops::Deref for Peek<T> {
+    type Target = Arc<T>;
+
+    fn deref(&self) -> &Arc<T> {
+        &self.0
+    }
+}
+
+/// A reader of a [`Snapshot`] that keeps the value, and only looks whether it was replaced.
+#[cfg(feature = "config")]
+pub(crate) struct Cached<T> {
+    snapshot: Arc<Snapshot<T>>,
+    number: usize,
+    value: Arc<T>,
+}
+
+#[cfg(feature = "config")]
+impl<T> Cached<T> {
+    pub(crate) fn new(snapshot: Arc<Snapshot<T>>) -> Self {
+        let number = snapshot.latest.load(Ordering::Acquire);
+        let value = Arc::clone(&plain(&snapshot.values)[number]);
+        Self { snapshot, number, value }
+    }
+
+    /// The present value. As in arc-swap, the look whether there is another is a relaxed one.
+    pub(crate) fn load(&mut self) -> &Arc<T> {
+        if self.snapshot.latest.load(Ordering::Relaxed) != self.number {
+            *self = Self::new(Arc::clone(&self.snapshot));
+        }
+        &self.value
+    }
+}
+
+#[cfg(feature = "config")]
+impl<T> Clone for Cached<T> {
+    fn clone(&self) -> Self {
+        Self { snapshot: Arc::clone(&self.snapshot), number: self.number, value: Arc::clone(&self.value) }
     }
 }
 

@@ -150,6 +150,71 @@ impl<T> Snapshot<T> {
     pub(crate) fn store(&self, value: Arc<T>) {
         self.0.store(value);
     }
+
+    /// The present value, without a count of its own where that can be spared: for a short look.
+    #[cfg(feature = "config")]
+    #[inline]
+    pub(crate) fn peek(&self) -> Peek<T> {
+        Peek(self.0.load())
+    }
+}
+
+/// A short look at the value of a [`Snapshot`].
+#[cfg(feature = "config")]
+pub(crate) struct Peek<T>(arc_swap::Guard<Arc<T>>);
+
+#[cfg(feature = "config")]
+impl<T> std::ops::Deref for Peek<T> {
+    type Target = Arc<T>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<T> {
+        &self.0
+    }
+}
+
+/// A reader of a [`Snapshot`] that keeps the value, and only looks whether it was replaced.
+#[cfg(feature = "config")]
+pub(crate) struct Cached<T>(arc_swap::cache::Cache<Source<T>, Arc<T>>);
+
+#[cfg(feature = "config")]
+struct Source<T>(Arc<Snapshot<T>>);
+
+#[cfg(feature = "config")]
+impl<T> std::ops::Deref for Source<T> {
+    type Target = arc_swap::ArcSwap<T>;
+
+    #[inline]
+    fn deref(&self) -> &arc_swap::ArcSwap<T> {
+        &self.0.0
+    }
+}
+
+#[cfg(feature = "config")]
+impl<T> Clone for Source<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[cfg(feature = "config")]
+impl<T> Cached<T> {
+    pub(crate) fn new(snapshot: Arc<Snapshot<T>>) -> Self {
+        Self(arc_swap::cache::Cache::new(Source(snapshot)))
+    }
+
+    /// The present value.
+    #[inline]
+    pub(crate) fn load(&mut self) -> &Arc<T> {
+        self.0.load()
+    }
+}
+
+#[cfg(feature = "config")]
+impl<T> Clone for Cached<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
 /// Whether this build carries the named fault. Only models do.

@@ -259,7 +259,7 @@ impl<M: Send + 'static, T: Send + 'static> Probe<M, T> {
         let mark = Mark(Arc::clone(&passed));
         let message = Box::new(move || mark.is_no_message());
         // What no monitor has asked for is dropped in its turn, behind what is queued before it.
-        core.mailbox.push_urgent(Urgent { epoch: core.incarnation().epoch, monitor: 0, message });
+        core.mailbox.push_urgent(Urgent::Down { epoch: core.incarnation().epoch, monitor: 0, message });
         // Nobody takes it out of the mailbox of one that goes meanwhile.
         let gone = Arc::clone(&passed);
         let number = core.watchers.add(Box::new(move |_| gone.open()));

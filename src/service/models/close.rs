@@ -19,7 +19,7 @@ fn cast_against_close() {
     close(&child);
     let accepted = joined(sender);
     assert_eq!(child.dead(), if accepted { vec![1] } else { vec![] });
-    assert_eq!(child.left(), [], "a message that nobody will find");
+    assert_eq!(child.left(), [0; 0], "a message that nobody will find");
 }
 
 /// A caller is told `Stopped`, whichever was first.
@@ -51,7 +51,7 @@ fn stop_for_good() {
     joined(worker);
     let found = [child.handled(), child.dead()].concat();
     assert_eq!(found, if accepted { vec![1] } else { vec![] });
-    assert_eq!(child.left(), []);
+    assert_eq!(child.left(), [0; 0]);
 }
 
 /// A sender that raced with a close does not drain the mailbox of the next life.

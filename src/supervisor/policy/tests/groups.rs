@@ -163,7 +163,7 @@ fn a_crash_during_the_delay_of_a_group_widens_it() {
     assert_eq!(world.asked(), [2]);
     world.exit(2, Shutdown);
     world.pass(MS * 60);
-    assert_eq!(world.launched(), [], "the old delay is void");
+    assert!(world.launched().is_empty(), "the old delay is void");
     world.pass(MS * 40);
     assert_eq!(world.launched(), [1]);
 }
