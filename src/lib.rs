@@ -21,12 +21,15 @@
 //!   one service, suspends and resumes it.
 //! - [`OnHang`] says what is done about a thread that does not come back. Its [`Fence`] tells an
 //!   incarnation whether it still stands for its child.
-//! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns.
+//! - `config`, a feature, is the settings of a program: layered, validated, versioned, read lock-free.
+//! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns, settings.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
 //! - `testing`, a feature, is for the tests of programs: probes, crashes, events, a simulation.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+#[cfg(feature = "config")]
+pub mod config;
 mod error;
 #[cfg(feature = "foundation")]
 mod foundation;

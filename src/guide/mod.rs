@@ -11,6 +11,7 @@
 //! 4. [`calls`]: deadlines that are inherited, answers that come later, cycles.
 //! 5. [`testing`]: clocks, probes, crashes, simulations and models for programs built on this crate.
 //! 6. [`patterns`]: what works well, and what does not.
+//! 7. [`settings`]: layers, reads, updates, files that change, sections.
 
 #[doc = include_str!("calls.md")]
 pub mod calls {}
@@ -30,3 +31,7 @@ pub mod supervision {}
 #[cfg_attr(feature = "testing", doc = include_str!("testing.md"))]
 #[cfg_attr(not(feature = "testing"), doc = "Testing: this chapter is there with the feature `testing`.")]
 pub mod testing {}
+
+#[cfg_attr(feature = "config", doc = include_str!("settings.md"))]
+#[cfg_attr(not(feature = "config"), doc = "Settings: this chapter is there with the feature `config`.")]
+pub mod settings {}
