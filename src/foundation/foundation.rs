@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "config")]
+use crate::config::{Config, Settings};
 use crate::registry::Registry;
 use crate::service::scope;
 use crate::service::service::Service;
@@ -107,8 +109,13 @@ pub struct FoundationBuilder {
     root: Supervisor,
     clock: Clock,
     timeout: Duration,
+    /// How many configurations there are; their services are the first children.
+    #[cfg(feature = "config")]
+    configs: usize,
     #[cfg(feature = "signals")]
     on_signals: bool,
+    #[cfg(feature = "signals")]
+    rereads: super::signals::Rereads,
 }
 
 impl Foundation {
@@ -118,8 +125,12 @@ impl Foundation {
             root: Supervisor::new(name),
             clock: Clock::system(),
             timeout: DEFAULT_SHUTDOWN,
+            #[cfg(feature = "config")]
+            configs: 0,
             #[cfg(feature = "signals")]
             on_signals: false,
+            #[cfg(feature = "signals")]
+            rereads: Vec::new(),
         }
     }
 
@@ -194,6 +205,34 @@ impl FoundationBuilder {
         self
     }
 
+    /// Adds the service of a configuration, before all other children and whenever this is said: so it
+    /// is started first and stopped last. Of several configurations the first named comes first.
+    ///
+    /// With [`on_signals`](Self::on_signals) a SIGHUP has its layers read again, as
+    /// [`Config::request_reload`] does.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use underpin::Foundation;
+    /// use underpin::config::{Config, Layers};
+    /// # use serde_json::{Value, json};
+    ///
+    /// let config: Config<Value> = Layers::new().defaults(json!({"workers": 2})).load()?;
+    /// let app = Foundation::builder("app").config(&config).start()?;
+    /// assert_eq!(config.update("workers", 4)?, 2);
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "config")]
+    pub fn config<T: Settings>(mut self, config: &Config<T>) -> Self {
+        self.root = self.root.child_at(self.configs, config.child());
+        self.configs += 1;
+        #[cfg(feature = "signals")]
+        self.rereads.push(super::signals::reread_of(config));
+        self
+    }
+
     /// As [`Supervisor::supervisor`].
     pub fn supervisor(mut self, nested: impl Into<Supervisor>) -> Self {
         self.root = self.root.supervisor(nested);
@@ -240,6 +279,8 @@ impl FoundationBuilder {
 
     /// Asks for the end on SIGTERM and SIGINT. A second signal while that is under way, half a
     /// second later or more, ends the process at once, as it would without this.
+    ///
+    /// With a configuration, SIGHUP has it read again. Without one, SIGHUP does what it does without this.
     #[cfg(feature = "signals")]
     pub fn on_signals(mut self) -> Self {
         self.on_signals = true;
@@ -260,8 +301,10 @@ impl FoundationBuilder {
         let stopper = Stopper::new();
         // Before the services: a signal that comes while they start is not lost.
         #[cfg(feature = "signals")]
-        let signals =
-            Mutex::new(if self.on_signals { Some(super::signals::Signals::listen(&stopper)?) } else { None });
+        let signals = Mutex::new(match self.on_signals {
+            true => Some(super::signals::Signals::listen(&stopper, self.rereads)?),
+            false => None,
+        });
         let ended = stopper.clone();
         let root = self.root.start_watched(move || ended.stop_because("its root supervisor ended"))?;
         Ok(Foundation {
