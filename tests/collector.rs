@@ -1,191 +1,19 @@
 //! The collector example, as its users run it.
-#![cfg(all(feature = "signals", unix))]
+#![cfg(all(feature = "signals", feature = "config", unix))]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // it is a user's program
 
+mod collecting;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::{OnceLock, mpsc};
+use std::io::Write;
+use std::net::{TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
-/// No run takes longer, or it hangs.
-const LONGEST: Duration = Duration::from_secs(60);
-
-// ---- running it ------------------------------------------------------------------------------
-
-/// The program, built as these tests are.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().expect("a path");
-        let profile = test.ancestors().nth(2).expect("target/profile/deps/test");
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--example", "collector", "--target-dir"]);
-        build.arg(profile.parent().expect("target"));
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
-        assert!(built.success(), "the example does not build");
-        profile.join("examples/collector")
-    })
-}
-
-/// What a run has said.
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    /// Waits for the end; one that does not come is a failure.
-    fn of(child: Child) -> Self {
-        let (pid, (send, ended)) = (child.id(), mpsc::channel());
-        thread::spawn(move || send.send(child.wait_with_output()));
-        let Ok(output) = ended.recv_timeout(LONGEST) else {
-            signal(pid, "KILL");
-            panic!("it hangs");
-        };
-        let Output { status, stdout, stderr } = output.expect("it ran");
-        let text = |bytes| String::from_utf8(bytes).expect("text");
-        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
-    }
-
-    /// The last line, of a run that went well.
-    fn summary(&self) -> Value {
-        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
-        let summary: Value = serde_json::from_str(self.stdout.lines().last().expect("a line")).expect("JSON");
-        let count = |name: &str| summary[name].as_u64().expect("a count");
-        assert_eq!(count("received"), count("parsed") + count("malformed") + count("lost"), "{summary}");
-        assert!(count("lost") <= count("restarts") + count("abandoned"), "{summary}");
-        assert!(summary["seconds"].is_number() && summary["lines_per_s"].is_number(), "{summary}");
-        summary
-    }
-
-    /// Its counts: received, parsed, malformed, lost.
-    fn counts(&self) -> [u64; 4] {
-        let summary = self.summary();
-        ["received", "parsed", "malformed", "lost"].map(|name| summary[name].as_u64().expect("a count"))
-    }
-}
-
-fn run(args: &[&str]) -> Said {
-    let mut command = Command::new(program());
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Said::of(command.spawn().expect("it starts"))
-}
-
-fn signal(pid: u32, name: &str) {
-    let kill = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status();
-    assert!(kill.expect("a shell").success(), "kill -{name}");
-}
-
-/// A collector that serves.
-struct Serving {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    address: SocketAddr,
-    first: String,
-}
-
-impl Serving {
-    fn start(args: &[&str]) -> Self {
-        let mut command = Command::new(program());
-        command.args(["--listen", "127.0.0.1:0"]).args(args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut first = String::new();
-        stdout.read_line(&mut first).expect("a line");
-        let address = first.trim().strip_prefix("listening on ").expect("an address");
-        Self { address: address.parse().expect("an address"), child, stdout, first }
-    }
-
-    fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).expect("it listens")
-    }
-
-    /// Sends it over a connection of its own, and hangs up.
-    fn tell(&self, bytes: &[u8]) {
-        self.connect().write_all(bytes).expect("it reads");
-    }
-
-    /// Sends it, and waits until all of it was read.
-    fn tell_and_wait(&self, bytes: &[u8]) {
-        let mut stream = self.connect();
-        stream.write_all(bytes).expect("it reads");
-        stream.shutdown(std::net::Shutdown::Write).expect("a connection");
-        // How the collector hangs up is its own affair.
-        let _ = stream.read(&mut [0]);
-    }
-
-    fn memory_kib(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
-    }
-
-    /// Asks it to end, and waits for that.
-    fn stop(self, with: &str) -> Said {
-        signal(self.child.id(), with);
-        self.end()
-    }
-
-    fn end(mut self) -> Said {
-        let reader = thread::spawn(move || {
-            let mut rest = self.first;
-            self.stdout.read_to_string(&mut rest).map(|_| rest)
-        });
-        let said = Said::of(self.child);
-        Said { stdout: reader.join().expect("no panic").expect("text"), ..said }
-    }
-}
-
-/// A file of a test, removed with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("collector-test-{}-{name}", std::process::id())))
-    }
-
-    fn holding(name: &str, bytes: &[u8]) -> Self {
-        let scratch = Self::new(name);
-        fs::write(&scratch.0, bytes).expect("a writable directory");
-        scratch
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("text")
-    }
-
-    fn records(&self) -> Vec<Value> {
-        let text = fs::read_to_string(&self.0).expect("the output");
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-    }
-
-    fn messages(&self) -> Vec<String> {
-        self.records().iter().map(|record| record["message"].as_str().expect("text").to_owned()).collect()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn numbered(range: std::ops::Range<u32>) -> Vec<u8> {
-    range.map(|number| format!("<13>Jan  1 00:00:00 host app: {number}\n")).collect::<String>().into_bytes()
-}
-
-fn numbers(out: &Scratch) -> Vec<u32> {
-    out.messages().iter().map(|message| message.parse().expect("a number")).collect()
-}
+use collecting::*;
+use serde_json::json;
 
 // ---- files -----------------------------------------------------------------------------------
 
@@ -394,7 +222,7 @@ fn a_thousand_idle_connections_are_cheap_and_in_nobodys_way() {
 
 #[test]
 fn bad_arguments_are_told_in_one_line() {
-    let wrong: [(&[&str], &str); 18] = [
+    let wrong: [(&[&str], &str); 24] = [
         (&["--frobnicate"], "--frobnicate"),
         (&["-x"], "-x"),
         (&["--workers"], "--workers"),
@@ -403,6 +231,12 @@ fn bad_arguments_are_told_in_one_line() {
         (&["--workers=65"], "--workers"),
         (&["--listen", "nowhere"], "--listen"),
         (&["--listen", "192.0.2.1:5514"], "--listen"),
+        (&["--listen"], "--listen"),
+        (&["--max-line", "479"], "--max-line"),
+        (&["--max-line", "1048577"], "--max-line"),
+        (&["--severity", "loud"], "--severity"),
+        (&["--config"], "--config"),
+        (&["--config", "/nowhere/at/all.toml"], "/nowhere/at/all.toml"),
         (&["--hang", "0"], "--hang"),
         (&["--hang", "soon"], "--hang"),
         (&["--chaos", "0"], "--chaos"),

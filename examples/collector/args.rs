@@ -1,7 +1,6 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What `--help` says.
@@ -13,11 +12,19 @@ collector [OPTIONS] [FILE ...]
   FILE ...            read these files line by line, then exit
   --listen ADDR:PORT  where to listen, TCP and UDP; port 0 takes a free one (127.0.0.1:5514)
   --workers N         how many parsers, 1 to 64 (2)
+  --max-line BYTES    the longest line that is taken, 480 to 1048576 (65536)
+  --severity NAME     write lines of this severity and of more severe ones: emerg, alert, crit, err,
+                      warning, notice, info, debug (debug); those without a priority are written
+  --config FILE       read listen, workers, max_line and severity from this file (TOML or JSON)
   --out FILE          write one JSON object for each parsed message; FILE is emptied first
   --chaos EVERY_MS    crash a random parser so often, while it handles a message
   --hang EVERY_MS     have a random parser hang so often, for 4 s: it is given up, another goes on
   --demo [LINES]      send so many numbered lines through itself under chaos, and check (200000)
   --help
+
+An option goes before a variable of the environment (COLLECTOR__WORKERS=4), that before the file, that
+before the default. When the file is saved, and on SIGHUP, it is read again: all but listen changes at
+once, with connections open. A file with a fault in it changes nothing, which is said on stderr.
 
 The last line on stdout sums up, as a JSON object. Status 0; 1 if something failed; 2 for bad
 arguments.
@@ -27,8 +34,17 @@ arguments.
 const DEMO_LINES: u64 = 200_000;
 /// How often a demo crashes a parser if nothing is said.
 const DEMO_CHAOS: Duration = Duration::from_millis(100);
-/// More parsers than this are a mistake.
-const MAX_WORKERS: usize = 64;
+
+/// The options that set something, and what. What they say is judged with the other
+/// [settings](crate::settings).
+const SETTINGS: [(&str, &str); 4] = [
+    ("--listen", "listen"),
+    ("--workers", "workers"),
+    ("--max-line", "max_line"),
+    ("--severity", "severity"),
+];
+/// The other options that have a value.
+const OTHERS: [&str; 5] = ["--config", "--out", "--chaos", "--hang", "--demo"];
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
@@ -71,8 +87,9 @@ pub(crate) fn words() -> Result<Vec<String>, String> {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Args {
     pub(crate) job: Job,
-    pub(crate) listen: SocketAddr,
-    pub(crate) workers: usize,
+    pub(crate) config: Option<String>,
+    /// What is set: by which option, at which path, to what.
+    pub(crate) settings: Vec<(&'static str, &'static str, String)>,
     pub(crate) out: Option<String>,
     pub(crate) chaos: Option<Duration>,
     pub(crate) hang: Option<Duration>,
@@ -82,8 +99,8 @@ pub(crate) struct Args {
 #[derive(Default)]
 struct Reading {
     files: Vec<String>,
-    listen: Option<SocketAddr>,
-    workers: Option<usize>,
+    config: Option<String>,
+    settings: Vec<(&'static str, &'static str, String)>,
     out: Option<String>,
     chaos: Option<Duration>,
     hang: Option<Duration>,
@@ -127,24 +144,26 @@ impl Reading {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word, None),
         };
-        if !["--listen", "--workers", "--out", "--chaos", "--hang", "--demo"].contains(&name) {
+        let setting = SETTINGS.into_iter().find(|(option, _)| *option == name);
+        if setting.is_none() && !OTHERS.contains(&name) {
             return Err(format!("{name}: there is no such option, see --help"));
         }
         let value = glued.or_else(|| words.next()).ok_or_else(|| format!("{name}: a value is missing"))?;
+        if let Some((option, path)) = setting {
+            self.settings.push((option, path, value));
+            return Ok(());
+        }
         self.set(name, &value).map_err(|expected| format!("{name}: expected {expected}, not {value:?}"))
     }
 
     /// Takes a value, or says what was expected.
     fn set(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
         match name {
-            "--listen" => self.listen = Some(value.parse().map_err(|_| "an address and a port")?),
-            "--workers" => {
-                self.workers = Some(number(value, 1..=MAX_WORKERS as u64).ok_or("1 to 64")? as usize)
-            }
             "--chaos" => self.chaos = Some(milliseconds(value).ok_or("milliseconds, at least 1")?),
             "--hang" => self.hang = Some(milliseconds(value).ok_or("milliseconds, at least 1")?),
             "--demo" => self.demo(Some(value)).map_err(|_| "a number of lines, at least 1")?,
             _ if value.is_empty() => return Err("the name of a file"),
+            "--config" => self.config = Some(value.to_owned()),
             _ => self.out = Some(value.to_owned()),
         }
         Ok(())
@@ -160,21 +179,19 @@ impl Reading {
         Ok(())
     }
 
-    fn finish(self) -> Result<Args, String> {
+    fn finish(mut self) -> Result<Args, String> {
         let job = match (self.demo, self.files.first()) {
             (Some(_), Some(file)) => return Err(format!("{file}: --demo takes no files")),
-            (Some(_), None) if self.listen.is_some() => {
+            (Some(_), None) if self.settings.iter().any(|(option, ..)| *option == "--listen") => {
                 return Err("--listen: --demo listens on a free port of its own".into());
             }
             (Some(lines), None) => Job::Demo(lines),
-            (None, Some(_)) => Job::Ingest(self.files),
+            (None, Some(_)) => Job::Ingest(std::mem::take(&mut self.files)),
             (None, None) => Job::Serve,
         };
         let chaos = self.chaos.or(self.demo.map(|_| DEMO_CHAOS));
-        let port = if self.demo.is_some() { 0 } else { 5514 };
-        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)));
-        let workers = self.workers.unwrap_or(2);
-        Ok(Args { job, listen, workers, out: self.out, chaos, hang: self.hang })
+        let Self { config, settings, out, hang, .. } = self;
+        Ok(Args { job, config, settings, out, chaos, hang })
     }
 }
 

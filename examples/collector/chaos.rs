@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use underpin::{ChildSpec, Context, Exit, Init, Next, Service, child};
 
+use crate::foreman::Crew;
 use crate::parser::Place;
 
 /// The only message: it is time.
@@ -18,28 +19,27 @@ type Mark = fn(&Place) -> &AtomicBool;
 
 /// Strikes one parser after the other. It feels that while it handles its next line.
 pub(crate) struct Chaos {
-    places: Arc<[Arc<Place>]>,
+    crew: Arc<Crew>,
     mark: Mark,
     every: Duration,
     dice: RandomState,
     strikes: u64,
 }
 
-/// Describes the crashes of `--chaos` among the parsers of these places.
-pub(crate) fn crashes(places: &[Arc<Place>], every: Duration) -> ChildSpec<Chaos> {
-    spec("chaos", places, |place| &place.crash, every)
+/// Describes the crashes of `--chaos` among the parsers of this crew.
+pub(crate) fn crashes(crew: &Arc<Crew>, every: Duration) -> ChildSpec<Chaos> {
+    spec("chaos", crew, |place| &place.crash, every)
 }
 
 /// Describes the hangs of `--hang`. A strike at a parser that hangs already is spent: its successor
 /// begins unharmed.
-pub(crate) fn hangs(places: &[Arc<Place>], every: Duration) -> ChildSpec<Chaos> {
-    spec("hangs", places, |place| &place.hang, every)
+pub(crate) fn hangs(crew: &Arc<Crew>, every: Duration) -> ChildSpec<Chaos> {
+    spec("hangs", crew, |place| &place.hang, every)
 }
 
-fn spec(name: &str, places: &[Arc<Place>], mark: Mark, every: Duration) -> ChildSpec<Chaos> {
-    let places: Arc<[_]> = places.into();
-    let chaos =
-        move || Chaos { places: Arc::clone(&places), mark, every, dice: RandomState::new(), strikes: 0 };
+fn spec(name: &str, crew: &Arc<Crew>, mark: Mark, every: Duration) -> ChildSpec<Chaos> {
+    let crew = Arc::clone(crew);
+    let chaos = move || Chaos { crew: Arc::clone(&crew), mark, every, dice: RandomState::new(), strikes: 0 };
     child(name, chaos).capacity(1)
 }
 
@@ -54,15 +54,16 @@ impl Service for Chaos {
 
     fn handle(&mut self, Strike: Strike, cx: &mut Context<Self>) -> Result<Next, Infallible> {
         self.strikes += 1;
-        let chosen = self.dice.hash_one(self.strikes) % self.places.len() as u64;
-        (self.mark)(&self.places[chosen as usize]).store(true, Ordering::Relaxed);
+        let places = self.crew.places();
+        let chosen = self.dice.hash_one(self.strikes) % places.len() as u64;
+        (self.mark)(&places[chosen as usize]).store(true, Ordering::Relaxed);
         cx.send_after(self.every, Strike);
         Ok(Next::Continue)
     }
 
     fn terminate(&mut self, _: &Exit) {
-        for place in &*self.places {
-            (self.mark)(place).store(false, Ordering::Relaxed);
+        for place in self.crew.places() {
+            (self.mark)(&place).store(false, Ordering::Relaxed);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use underpin::{ChildSpec, Context, Exit, Init, Next, Restart, Service, Wait, child};
 
 use crate::framing::{Decoder, Frame};
-use crate::router::{Router, Source};
+use crate::router::{Route, Router, Source};
 
 /// It decodes and hands on, no more; and there may be thousands.
 const STACK: usize = 256 * 1024;
@@ -27,7 +27,7 @@ pub(crate) struct More;
 pub(crate) struct Connection {
     number: Source,
     stream: Arc<TcpStream>,
-    router: Router,
+    route: Route,
     decoder: Decoder,
     over: bool,
 }
@@ -38,7 +38,7 @@ pub(crate) fn spec(number: Source, stream: TcpStream, router: &Router) -> ChildS
     child(format!("connection-{number}"), move || Connection {
         number,
         stream: Arc::clone(&stream),
-        router: router.clone(),
+        route: router.route(),
         decoder: Decoder::new(),
         over: false,
     })
@@ -62,11 +62,15 @@ impl Connection {
             Ok(0) => self.end(Decoder::finish),
             Ok(bytes) => {
                 self.decoder.filled(bytes);
+                self.decoder.limit(self.route.max_line()); // as it is now, not before the wait
                 while let Some(frame) = self.decoder.next() {
                     self.hand_on(frame);
                 }
             }
-            Err(error) if is_silence(&error) => return Heard::Nothing,
+            Err(error) if is_silence(&error) => {
+                self.route.turn();
+                return Heard::Nothing;
+            }
             Err(_) => self.end(Decoder::abort),
         }
         Heard::Something
@@ -81,7 +85,7 @@ impl Connection {
 
     fn hand_on(&mut self, frame: Frame) {
         // Without parsers there is nobody to hand on to, and the pipeline says so itself.
-        self.over |= self.router.send(self.number, frame).is_err();
+        self.over |= self.route.send(self.number, frame).is_err();
     }
 
     /// Reads what the client has sent before the stop: a part of that may still be in the client's

@@ -12,6 +12,7 @@ use std::time::Instant;
 use underpin::{ShutdownReport, Stopper};
 
 use crate::args::Args;
+use crate::settings;
 use crate::stats::Stats;
 use crate::summary::{self, Summary};
 use crate::tree;
@@ -26,13 +27,14 @@ pub(crate) fn run(mut args: Args, lines: u64) -> Result<ExitCode, String> {
     let scratch = Scratch::unless(args.out.as_deref());
     let out = args.out.get_or_insert_with(|| scratch.path()).clone();
     let stats = Arc::new(Stats::default());
-    let doors = tree::bind(args.listen)?;
-    let tree = tree::plant(&args, &stats, Some(&doors))?;
+    let config = settings::load(&args)?;
+    let doors = tree::bind(&config)?;
+    let tree = tree::plant(&args, &config, &stats, Some(&doors))?;
     let started = Instant::now();
     let (address, stopper) = (doors.address(), tree.foundation.stopper());
     let clients = thread::spawn(move || send(address, lines, stopper));
     let report = tree.foundation.wait();
-    let summary = Summary::of(&stats, &tree.desks, started.elapsed());
+    let summary = Summary::of(&stats, &tree, started.elapsed());
     let all_sent = clients.join().unwrap_or(false);
     let check = Check::of(&out, lines).map_err(|error| format!("--out: {out}: {error}"))?;
     let good = check.tell(lines, &summary, &stats, &report, all_sent);
@@ -142,9 +144,13 @@ impl Check {
         report: &ShutdownReport,
         all_sent: bool,
     ) -> bool {
+        let filtered = match stats.filtered.get() {
+            0 => String::new(),
+            filtered => format!("{filtered} filtered, "),
+        };
         let missing = lines - (self.out - self.twice).min(lines);
         summary::say(&format_args!(
-            "{lines} lines, {} came out, {missing} missing ({} lost in {} crashes, {} abandoned), {} twice, {} out of order, {} unknown",
+            "{lines} lines, {} came out, {missing} missing ({filtered}{} lost in {} crashes, {} abandoned), {} twice, {} out of order, {} unknown",
             self.out,
             summary.lost(),
             stats.crashes.get(),
@@ -156,7 +162,9 @@ impl Check {
         if !all_sent {
             eprintln!("collector: the demonstration was interrupted: not all was sent");
         }
-        let is_whole = self.out == stats.parsed.get() && (missing == summary.lost() || !all_sent);
+        let filtered = stats.filtered.get();
+        let is_whole =
+            self.out + filtered == stats.parsed.get() && (missing == summary.lost() + filtered || !all_sent);
         is_whole && self.twice + self.out_of_order + self.unknown == 0
     }
 }

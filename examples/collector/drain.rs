@@ -1,12 +1,13 @@
 //! The drain: lets the queues run empty between the stop of `intake` and that of `pipeline`.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use underpin::{CallError, ChildSpec, Context, Deadline, Exit, Handle, Next, Reply, Service, child};
+use underpin::{ChildSpec, Context, Deadline, Exit, Handle, Next, Reply, Service, child};
 
-use crate::router::Router;
-use crate::{medic, parser, sink};
+use crate::foreman::Crew;
+use crate::{medic, parser, router, sink};
 
 /// How long the queues may take.
 pub(crate) const LONGEST: Duration = Duration::from_secs(30);
@@ -19,18 +20,18 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// It is asked of children that still run and are still restarted: a parser that crashes even now
 /// costs one line and not its queue.
 pub(crate) struct Drain {
-    router: Router,
+    crew: Arc<Crew>,
     sink: Handle<sink::Msg>,
     medic: Option<Handle<medic::Msg>>,
 }
 
 /// Describes the drain. With a medic, it also waits until no parser hangs.
 pub(crate) fn spec(
-    router: Router,
+    crew: Arc<Crew>,
     sink: Handle<sink::Msg>,
     medic: Option<Handle<medic::Msg>>,
 ) -> ChildSpec<Drain> {
-    child("drain", move || Drain { router: router.clone(), sink: sink.clone(), medic: medic.clone() })
+    child("drain", move || Drain { crew: Arc::clone(&crew), sink: sink.clone(), medic: medic.clone() })
         .capacity(1)
         .shutdown(LONGEST + MARGIN)
 }
@@ -45,8 +46,8 @@ impl Service for Drain {
 
     fn terminate(&mut self, _: &Exit) {
         let until = Deadline::after(LONGEST);
-        for parser in self.router.parsers() {
-            wait_for(parser, until, parser::Msg::Barrier);
+        for parser in self.crew.parsers() {
+            wait_for(&parser, until, parser::Msg::Barrier);
         }
         wait_for(&self.sink, until, sink::Msg::Barrier);
         if let Some(medic) = &self.medic {
@@ -55,18 +56,8 @@ impl Service for Drain {
     }
 }
 
-/// Waits until everything that was sent to this child before is handled.
 fn wait_for<M: Send + 'static>(child: &Handle<M>, until: Deadline, barrier: fn(Reply<()>) -> M) {
-    loop {
-        match child.call_by(until, barrier) {
-            Ok(()) => return,
-            // Its mailbox was full for a second, or it was given up just when it took this up.
-            Err(CallError::NotSent(_) | CallError::Crashed { .. })
-                if !until.has_passed(std::time::Instant::now()) => {}
-            Err(error) => {
-                eprintln!("collector: drain: {error}");
-                return;
-            }
-        }
+    if let Err(error) = router::wait_for(child, until, barrier) {
+        eprintln!("collector: drain: {error}");
     }
 }

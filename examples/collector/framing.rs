@@ -5,12 +5,11 @@
 //! has to be followed by `<` to be taken for one: so `12 monkeys` in the midst of lines stays a
 //! line. As the first thing on a connection it does not; that ambiguity is the RFC's.
 
-/// The longest line or frame that is taken. The decoder holds at most twice this.
+/// The longest line or frame that is taken, if nothing else is said.
 pub(crate) const MAX_LINE: usize = 64 * 1024;
 
 /// A connection starts with so little, for most of them are idle.
 const FIRST_SPACE: usize = 1024;
-const MOST_SPACE: usize = 2 * MAX_LINE;
 /// A longer run of digits is text.
 const MAX_DIGITS: usize = 10;
 
@@ -26,7 +25,7 @@ pub(crate) enum Frame {
 /// What is wrong with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Longer than [`MAX_LINE`]. What it held was skipped.
+    /// Longer than the limit. What it held was skipped.
     TooLong,
     /// The input ended before the frame did.
     Truncated,
@@ -70,6 +69,9 @@ pub(crate) struct Decoder {
     /// How much of that is known to hold no line feed: no byte is looked at twice.
     scanned: usize,
     state: State,
+    /// The longest frame that is taken: this one, and the next. The decoder holds at most twice this.
+    max: usize,
+    next_max: usize,
     /// The last frame was a line.
     after_line: bool,
     /// There are no octet counts.
@@ -79,13 +81,27 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// For a connection.
     pub(crate) fn new() -> Self {
-        let (buffer, state) = (Vec::new(), State::Between);
-        Self { buffer, head: 0, tail: 0, scanned: 0, state, after_line: false, only_lines: false }
+        Self {
+            buffer: Vec::new(),
+            head: 0,
+            tail: 0,
+            scanned: 0,
+            state: State::Between,
+            max: MAX_LINE,
+            next_max: MAX_LINE,
+            after_line: false,
+            only_lines: false,
+        }
     }
 
     /// For a file: every line is a line.
     pub(crate) fn of_lines() -> Self {
         Self { after_line: true, only_lines: true, ..Self::new() }
+    }
+
+    /// From the next frame on, no longer one is taken.
+    pub(crate) fn limit(&mut self, bytes: usize) {
+        self.next_max = bytes;
     }
 
     /// Where the next bytes go. Never empty once `next` has said `None`.
@@ -95,8 +111,10 @@ impl Decoder {
         self.tail -= self.head;
         self.head = 0;
         if was_full {
-            let size = (self.buffer.len() * 2).clamp(FIRST_SPACE, MOST_SPACE);
-            self.buffer.resize(size, 0);
+            let most = (2 * self.max).max(FIRST_SPACE);
+            let size = (self.buffer.len() * 2).clamp(FIRST_SPACE, most);
+            // It may have grown under a higher limit.
+            self.buffer.resize(size.max(self.buffer.len()), 0);
         }
         &mut self.buffer[self.tail..]
     }
@@ -147,6 +165,7 @@ impl Decoder {
     }
 
     fn begin(&mut self) -> Step {
+        self.max = self.next_max;
         if !self.after_line && self.rest().first() == Some(&b'\n') {
             self.head += 1; // some senders count the octets and end the line as well
             return Step::Again;
@@ -168,7 +187,7 @@ impl Decoder {
 
     fn count(&mut self, octets: u64) -> Step {
         match usize::try_from(octets) {
-            Ok(octets) if octets <= MAX_LINE => self.go_on(State::Counted(octets)),
+            Ok(octets) if octets <= self.max => self.go_on(State::Counted(octets)),
             _ => {
                 self.state = State::SkipOctets(octets);
                 Step::Frame(Frame::Broken(Fault::TooLong))
@@ -178,7 +197,7 @@ impl Decoder {
 
     fn line(&mut self) -> Step {
         match self.find_line_feed() {
-            Some(length) if length <= MAX_LINE => {
+            Some(length) if length <= self.max => {
                 let line = self.take(length + 1);
                 self.end_line(Frame::Line(line))
             }
@@ -186,7 +205,7 @@ impl Decoder {
                 self.head += length + 1;
                 self.end_line(Frame::Broken(Fault::TooLong))
             }
-            None if self.scanned > MAX_LINE => {
+            None if self.scanned > self.max => {
                 self.head = self.tail;
                 self.scanned = 0;
                 self.state = State::SkipLine;
@@ -281,9 +300,16 @@ fn value_of(digits: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Feeds `input` in pieces of `size` bytes.
+    /// Feeds `input` in pieces of `size` bytes, to its end.
     fn decode(input: &[u8], size: usize) -> Vec<Frame> {
         let mut decoder = Decoder::new();
+        let mut frames = feed(&mut decoder, input, size);
+        frames.extend(decoder.finish());
+        assert!(decoder.buffer.len() <= 2 * MAX_LINE);
+        frames
+    }
+
+    fn feed(decoder: &mut Decoder, input: &[u8], size: usize) -> Vec<Frame> {
         let mut frames = Vec::new();
         for mut piece in input.chunks(size) {
             while !piece.is_empty() {
@@ -296,8 +322,6 @@ mod tests {
                 frames.extend(std::iter::from_fn(|| decoder.next()));
             }
         }
-        frames.extend(decoder.finish());
-        assert!(decoder.buffer.len() <= MOST_SPACE);
         frames
     }
 
@@ -367,6 +391,22 @@ mod tests {
         assert_eq!(frames(&by_line), [line(&by_line)]);
         let by_count = [b"65536 ", &long[..]].concat();
         assert_eq!(frames(&by_count), [line(&long)]);
+    }
+
+    #[test]
+    fn a_limit_counts_from_the_next_frame_on_and_there_is_space_under_each() {
+        let (mut decoder, too_long) = (Decoder::new(), Frame::Broken(Fault::TooLong));
+        let text = vec![b'x'; 60_000];
+        let by_line = [&text[..], b"\n"].concat();
+        for (before, after) in [(64 * 1024, 480), (480, 64 * 1024), (64 * 1024, 480)] {
+            decoder.limit(before);
+            assert_eq!(feed(&mut decoder, &by_line[..300], 100), []);
+            decoder.limit(after);
+            let whole = if before > after { line(&by_line) } else { too_long.clone() };
+            assert_eq!(feed(&mut decoder, &by_line[300..], 100), [whole]);
+            let next = if before > after { too_long.clone() } else { line(&by_line) };
+            assert_eq!(feed(&mut decoder, &by_line, 100), [next]);
+        }
     }
 
     #[test]

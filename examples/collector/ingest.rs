@@ -9,7 +9,7 @@ use std::time::Duration;
 use underpin::{ChildSpec, Context, Exit, Init, Next, Restart, Service, Stopper, child};
 
 use crate::framing::Decoder;
-use crate::router::{Gone, Router};
+use crate::router::{Gone, Route, Router};
 use crate::tree::Tree;
 
 /// A file to read. The lines of one file go to one parser.
@@ -53,7 +53,7 @@ pub(crate) struct More;
 /// Reads one file after the other, then asks for the end.
 pub(crate) struct Ingest {
     sources: VecDeque<Source>,
-    router: Router,
+    route: Route,
     stopper: Stopper,
     stopped: bool,
 }
@@ -62,7 +62,7 @@ fn spec(sources: VecDeque<Source>, router: Router, stopper: Stopper) -> ChildSpe
     let sources = Mutex::new(sources);
     child("ingest", move || Ingest {
         sources: sources.lock().map(|mut sources| std::mem::take(&mut *sources)).unwrap_or_default(),
-        router: router.clone(),
+        route: router.route(),
         stopper: stopper.clone(),
         stopped: false,
     })
@@ -72,24 +72,25 @@ fn spec(sources: VecDeque<Source>, router: Router, stopper: Stopper) -> ChildSpe
 
 impl Source {
     /// Reads once, and hands on what that completes. `false` at the end of the file.
-    fn read(&mut self, router: &Router) -> Result<bool, Gone> {
+    fn read(&mut self, route: &mut Route) -> Result<bool, Gone> {
         let bytes = match self.file.read(self.decoder.space()) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
             Err(error) => {
                 eprintln!("collector: {}: {error}", self.path);
-                router.stats().unread.up();
+                route.stats().unread.up();
                 0
             }
         };
         self.decoder.filled(bytes);
+        self.decoder.limit(route.max_line());
         while let Some(frame) = self.decoder.next() {
-            router.send(self.number, frame)?;
+            route.send(self.number, frame)?;
         }
         if bytes == 0
             && let Some(last) = self.decoder.finish()
         {
-            router.send(self.number, last)?;
+            route.send(self.number, last)?;
         }
         Ok(bytes > 0)
     }
@@ -108,7 +109,7 @@ impl Service for Ingest {
         let Some(source) = self.sources.front_mut() else {
             return Ok(Next::Stop);
         };
-        if !source.read(&self.router)? {
+        if !source.read(&mut self.route)? {
             self.sources.pop_front();
         }
         cx.send_after(Duration::ZERO, More);
@@ -128,7 +129,7 @@ impl Drop for Ingest {
     /// However it ended, nothing more will come.
     fn drop(&mut self) {
         if !self.stopped {
-            self.router.stats().unread.add(self.sources.len() as u64);
+            self.route.stats().unread.add(self.sources.len() as u64);
         }
         self.stopper.stop_because("all is read");
     }

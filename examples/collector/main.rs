@@ -1,8 +1,9 @@
 //! A syslog collector: the kind of synchronous daemon that `underpin` is for.
 //!
 //! ```text
-//! cargo run --release --example collector -- [--listen 127.0.0.1:5514] [--workers 2] [--out FILE]
-//!     [--chaos EVERY_MS] [--hang EVERY_MS] [--demo [LINES]] [FILE ...]
+//! cargo run --release --example collector -- [--config FILE] [--listen 127.0.0.1:5514] [--workers 2]
+//!     [--max-line 65536] [--severity debug] [--out FILE] [--chaos EVERY_MS] [--hang EVERY_MS]
+//!     [--demo [LINES]] [FILE ...]
 //! ```
 //!
 //! It takes syslog over TCP (RFC 6587, octet counting and newline framing) and over UDP, on one
@@ -11,11 +12,13 @@
 //!
 //! ```text
 //! collector
+//! ├── config              the settings; the first to start, the last to stop
 //! ├── medic               if some are to hang: has parsers that are stuck given up and replaced
 //! ├── pipeline            restarts its parsers for as long as it runs, also while all else stops
 //! │   ├── sink            writes and counts
 //! │   └── parser-0 ..     one line at a time; a crash costs the line in hand
 //! ├── drain               stopped after intake, before pipeline: waits until the queues are empty
+//! ├── foreman             has as many parsers as the settings say
 //! ├── intake
 //! │   ├── connections     dynamic: one temporary service for each TCP client
 //! │   ├── udp
@@ -28,12 +31,31 @@
 //! Children stop in the reverse of this order, and that order is the orderly shutdown: shut the
 //! doors, read what has arrived, let the queues run empty, flush. What was accepted is not lost.
 //!
+//! # Settings
+//!
+//! `collector.toml`, beside this file, says what can be set, and what holds if nothing is said. An option goes
+//! before a variable of the environment (`COLLECTOR__WORKERS=4`), that before the file of `--config`, that
+//! before the defaults. What is wrong is told one fault a line, with where it was said, and nothing starts.
+//!
+//! When the file is saved, and on SIGHUP, it is read again (built with the feature `watch`, the operating system
+//! tells of the change; else the file is looked at twice a second). Connections stay open and no line is lost.
+//! - `workers`: the [`foreman`] starts parsers at once. One that is too many goes when it has done all that
+//!   it has and nobody sends to it any more, within about 1 s: see [`router`] for why no source's order suffers.
+//! - `severity` counts for each line from when it is parsed.
+//! - `max_line` counts from the next frame on.
+//! - `listen` counts from the next start, which is said.
+//!
+//! A file with a fault in it changes nothing. The fault is told once, and `config_degraded` is true until the
+//! file is right again.
+//!
 //! # What counts as what
 //!
 //! - *received*: a line, frame or datagram that was handed to a parser.
-//! - *malformed*: not text (not UTF-8, or with a NUL in it), empty, over 64 KiB, or cut off before
+//! - *malformed*: not text (not UTF-8, or with a NUL in it), empty, too long, or cut off before
 //!   the end that its octet count announced. Everything else is *parsed*: a line without a priority
 //!   is a message without one, as RFC 3164 has it, so any text log can be read.
+//! - *filtered*: parsed, and not written because it is less severe than `severity` says. A line without a
+//!   priority is written.
 //! - *lost*: it was in the hands of a service that crashed, or hung and was abandoned. Counted on its
 //!   own, not as a difference: see [`desk`]. At most one for each of `restarts` and of `abandoned`.
 //! - *restarts*: crashes of parsers and of the sink. *hung*: how often `--hang` had a parser hang.
@@ -60,24 +82,28 @@ mod desk;
 mod doors;
 mod drain;
 mod events;
+mod foreman;
 mod framing;
 mod gate;
 mod hand;
 mod hang;
 mod ingest;
 mod listener;
+mod log;
 mod medic;
 mod message;
 mod parser;
 mod progress;
 mod record;
 mod router;
+mod settings;
 mod sink;
 mod stats;
 mod summary;
 mod tree;
 mod udp;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -90,6 +116,7 @@ use summary::Summary;
 const BAD_ARGUMENTS: u8 = 2;
 
 fn main() -> ExitCode {
+    log::listen();
     let done = match args::words().and_then(Args::parse) {
         Ok(Asked::Run(args)) => run(args),
         Ok(Asked::Help) => {
@@ -99,9 +126,14 @@ fn main() -> ExitCode {
         Err(wrong) => Err(wrong),
     };
     done.unwrap_or_else(|wrong| {
-        eprintln!("collector: {wrong}");
+        tell(&wrong);
         ExitCode::from(BAD_ARGUMENTS)
     })
+}
+
+/// Says on stderr what is wrong, each line with the name of the program.
+fn tell(wrong: &dyn Display) {
+    wrong.to_string().lines().for_each(|line| eprintln!("collector: {line}"));
 }
 
 /// Everything from the first start to the last line. `Err` is a bad argument.
@@ -116,19 +148,21 @@ fn run(args: Args) -> Result<ExitCode, String> {
 /// Serves until a signal comes.
 fn serve(args: Args) -> Result<ExitCode, String> {
     let (started, stats) = (Instant::now(), Arc::new(Stats::default()));
-    let sockets = tree::bind(args.listen)?;
-    let tree = tree::plant(&args, &stats, Some(&sockets))?;
+    let config = settings::load(&args)?;
+    let sockets = tree::bind(&config)?;
+    let tree = tree::plant(&args, &config, &stats, Some(&sockets))?;
     summary::say(&format_args!("listening on {}", sockets.address()));
     let report = tree.foundation.wait();
-    Ok(Summary::of(&stats, &tree.desks, started.elapsed()).finish(&report))
+    Ok(Summary::of(&stats, &tree, started.elapsed()).finish(&report))
 }
 
 /// Reads the files and exits.
 fn ingest(args: Args, files: Vec<String>) -> Result<ExitCode, String> {
     let (started, stats) = (Instant::now(), Arc::new(Stats::default()));
+    let config = settings::load(&args)?;
     let sources = ingest::open(&files)?;
-    let tree = tree::plant(&args, &stats, None)?;
+    let tree = tree::plant(&args, &config, &stats, None)?;
     ingest::start(&tree, sources)?;
     let report = tree.foundation.wait();
-    Ok(Summary::of(&stats, &tree.desks, started.elapsed()).finish(&report))
+    Ok(Summary::of(&stats, &tree, started.elapsed()).finish(&report))
 }

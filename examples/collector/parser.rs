@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use underpin::{ChildSpec, Context, Exit, Handle, Init, Next, Overflow, Reply, Service, child};
+use underpin::config::{Config, Reader};
+use underpin::{ChildSpec, Context, DeadLetter, Exit, Handle, Init, Next, Overflow, Reply, Service, child};
 
 use crate::desk::{Desk, Seat};
 use crate::framing::Frame;
@@ -12,7 +13,9 @@ use crate::hang;
 use crate::message;
 use crate::record;
 use crate::router::{self, Gone};
+use crate::settings::Settings;
 use crate::sink::{self, Outcome};
+use crate::stats::Stats;
 
 /// How many frames wait for one parser. Times the longest line, this bounds its memory.
 const QUEUE: usize = 512;
@@ -45,6 +48,7 @@ pub(crate) struct Parser {
     place: Arc<Place>,
     seat: Seat,
     sink: Handle<sink::Msg>,
+    settings: Reader<Settings>,
     /// Whether anybody will read the JSON.
     records: bool,
 }
@@ -54,23 +58,35 @@ pub(crate) fn spec(
     index: usize,
     place: Arc<Place>,
     sink: Handle<sink::Msg>,
+    config: Config<Settings>,
     records: bool,
 ) -> ChildSpec<Parser> {
     let stats = Arc::clone(place.desk.stats());
     child(format!("{NAME}{index}"), move || {
         place.hang.store(false, Ordering::Relaxed); // that was for the last one
-        Parser { place: Arc::clone(&place), seat: place.desk.sit_down(), sink: sink.clone(), records }
+        let (seat, settings) = (place.desk.sit_down(), config.reader());
+        Parser { place: Arc::clone(&place), seat, sink: sink.clone(), settings, records }
     })
     .capacity(QUEUE)
     .overflow(Overflow::Block(PATIENCE))
-    .on_dead_letter(move |_| stats.left.up())
+    .on_dead_letter(move |letter| count_left(&stats, &letter))
+}
+
+/// Counts a line that was left in the queue.
+fn count_left(stats: &Stats, letter: &DeadLetter<Msg>) {
+    if let Msg::Frame(_) = letter.message {
+        stats.left.up();
+    }
 }
 
 impl Parser {
-    fn outcome(&self, frame: Frame) -> Outcome {
+    fn outcome(&mut self, frame: Frame) -> Outcome {
         let Frame::Line(bytes) = frame else { return Outcome::Malformed };
         let Some(text) = text_of(&bytes) else { return Outcome::Malformed };
         let message = message::of(text);
+        if !self.settings.get().severity.lets_pass(message.severity) {
+            return Outcome::Filtered;
+        }
         Outcome::Parsed(if self.records { record::json_of(&message) } else { Vec::new() })
     }
 
@@ -79,7 +95,8 @@ impl Parser {
     fn take(&mut self, frame: Frame) -> Result<(), Gone> {
         let Some(slip) = self.seat.take_up() else { return Ok(()) };
         self.meet_chaos();
-        router::cast_patiently(&self.sink, sink::Msg::Outcome(slip, self.outcome(frame)))?;
+        let outcome = self.outcome(frame);
+        router::cast_patiently(&self.sink, sink::Msg::Outcome(slip, outcome))?;
         self.seat.passed_on();
         Ok(())
     }

@@ -34,6 +34,8 @@ pub(crate) enum Msg {
 pub(crate) enum Outcome {
     /// A line of JSON, or nothing if there is no output.
     Parsed(Vec<u8>),
+    /// Parsed, and not severe enough to be written.
+    Filtered,
     Malformed,
 }
 
@@ -46,8 +48,8 @@ pub(crate) struct Sink {
 }
 
 /// Empties the output, or says why it cannot be written. What is also read is left as it is.
-pub(crate) fn prepare(path: &str, read: &[String]) -> Result<(), String> {
-    if let Some(file) = read.iter().find(|file| is_same(path, file)) {
+pub(crate) fn prepare<'a>(path: &str, mut read: impl Iterator<Item = &'a String>) -> Result<(), String> {
+    if let Some(file) = read.find(|file| is_same(path, file)) {
         return Err(format!("--out: {path}: it is also read, as {file}"));
     }
     File::create(path).map(drop).map_err(|error| format!("--out: {path}: {error}"))
@@ -93,14 +95,23 @@ impl Sink {
             return;
         }
         let Some(own) = self.seat.take_up() else { return };
-        let is_parsed = matches!(outcome, Outcome::Parsed(_));
-        if let Outcome::Parsed(record) = outcome {
-            self.write(&record);
+        if let Outcome::Parsed(record) = &outcome {
+            self.write(record);
         }
         if own.answer() {
-            let counter = if is_parsed { &self.stats.parsed } else { &self.stats.malformed };
-            counter.up();
+            self.count(&outcome);
         }
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        if let Outcome::Filtered = outcome {
+            self.stats.filtered.up();
+        }
+        let counter = match outcome {
+            Outcome::Parsed(_) | Outcome::Filtered => &self.stats.parsed,
+            Outcome::Malformed => &self.stats.malformed,
+        };
+        counter.up();
     }
 
     /// A record that cannot be written is counted, and the sink goes on: a full disk is no reason

@@ -26,6 +26,8 @@ pub(crate) struct Stats {
     /// Handed to a parser.
     pub(crate) received: Counter,
     pub(crate) parsed: Counter,
+    /// Of these, those that were not severe enough to be written.
+    pub(crate) filtered: Counter,
     pub(crate) malformed: Counter,
     /// In the hands of a service that crashed, or hung and was abandoned.
     pub(crate) lost: Counter,

@@ -3,18 +3,20 @@
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
+use underpin::config::Snapshot;
 use underpin::{ShutdownReport, Unstopped};
 
-use crate::desk::Desk;
 use crate::parser;
+use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::tree::Tree;
 
 /// The counts of a run that is over.
 pub(crate) struct Summary<'a> {
     stats: &'a Stats,
+    config: Snapshot<Settings>,
     lost: u64,
     took: Duration,
 }
@@ -27,9 +29,9 @@ pub(crate) fn say(line: &dyn Display) {
 
 impl<'a> Summary<'a> {
     /// To be called when everything has stopped.
-    pub(crate) fn of(stats: &'a Stats, desks: &[Arc<Desk>], took: Duration) -> Self {
-        desks.iter().for_each(|desk| desk.clear());
-        Self { stats, lost: stats.lost.get() + stats.left.get(), took }
+    pub(crate) fn of(stats: &'a Stats, tree: &Tree, took: Duration) -> Self {
+        tree.clear_desks();
+        Self { stats, config: tree.config.snapshot(), lost: stats.lost.get() + stats.left.get(), took }
     }
 
     pub(crate) fn lost(&self) -> u64 {
@@ -50,13 +52,16 @@ impl<'a> Summary<'a> {
         let seconds = self.took.as_secs_f64();
         let stats = self.stats;
         format!(
-            r#"{{"received":{},"parsed":{},"malformed":{},"lost":{},"restarts":{},"hung":{},"abandoned":{abandoned},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
+            r#"{{"received":{},"parsed":{},"filtered":{},"malformed":{},"lost":{},"restarts":{},"hung":{},"abandoned":{abandoned},"config_version":{},"config_degraded":{},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
             stats.received.get(),
             stats.parsed.get(),
+            stats.filtered.get(),
             stats.malformed.get(),
             self.lost,
             stats.crashes.get(),
             stats.hung.get(),
+            self.config.version(),
+            self.config.degraded().is_some(),
             stats.received.get() as f64 / seconds.max(1e-9),
         )
     }

@@ -1,21 +1,23 @@
 //! The supervision tree. The order of its children is the order of its shutdown, see the top page.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use underpin::config::Config;
 use underpin::{ChildSpec, DynamicSupervisor, Foundation, Handle, Supervisor};
 
 use crate::args::{Args, Job};
 use crate::desk::Desk;
 use crate::doors::Doors;
+use crate::foreman::{self, Crew};
 use crate::hang::{self, GRACE, STUCK};
 use crate::parser::{self, Place};
 use crate::router::Router;
+use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::{chaos, drain, events, gate, listener, medic, progress, sink, udp};
+use crate::{chaos, drain, events, gate, listener, log, medic, progress, sink, udp};
 
 /// How often parsers may crash. A line that crashes its parser costs that line, however often it
 /// comes: there is nothing to escalate to.
@@ -31,16 +33,27 @@ const STOP: Duration = Duration::from_secs(60);
 pub(crate) struct Tree {
     pub(crate) foundation: Foundation,
     pub(crate) router: Router,
-    pub(crate) desks: Vec<Arc<Desk>>,
+    pub(crate) config: Config<Settings>,
+    crew: Arc<Crew>,
+    desk_of_sink: Arc<Desk>,
+}
+
+impl Tree {
+    /// Counts what lies on the desks. To be called when everything has stopped.
+    pub(crate) fn clear_desks(&self) {
+        self.crew.desks().iter().chain([&self.desk_of_sink]).for_each(|desk| desk.clear());
+    }
 }
 
 /// Listens.
 ///
 /// # Errors
 ///
-/// One line that says why this address cannot be listened on.
-pub(crate) fn bind(listen: SocketAddr) -> Result<Arc<Doors>, String> {
-    Doors::bind(listen).map_err(|error| format!("--listen: {listen}: {error}"))
+/// One line that says why this address cannot be listened on, and who said it.
+pub(crate) fn bind(config: &Config<Settings>) -> Result<Arc<Doors>, String> {
+    let listen = config.load().listen;
+    let origin = config.origin("listen").map(|origin| origin.to_string()).unwrap_or_default();
+    Doors::bind(listen).map_err(|error| format!("listen: {listen}: {error} ({origin})"))
 }
 
 /// Starts the tree; without doors, it is fed from within.
@@ -48,16 +61,23 @@ pub(crate) fn bind(listen: SocketAddr) -> Result<Arc<Doors>, String> {
 /// # Errors
 ///
 /// One line that says what cannot be started.
-pub(crate) fn plant(args: &Args, stats: &Arc<Stats>, doors: Option<&Arc<Doors>>) -> Result<Tree, String> {
+pub(crate) fn plant(
+    args: &Args,
+    config: &Config<Settings>,
+    stats: &Arc<Stats>,
+    doors: Option<&Arc<Doors>>,
+) -> Result<Tree, String> {
+    log::follow(config);
     if let Some(path) = &args.out {
-        sink::prepare(path, args.job.files())?;
+        sink::prepare(path, args.job.files().iter().chain(&args.config))?;
     }
-    let (pipeline, parts) = pipeline(args, stats);
+    let (pipeline, parts) = pipeline(args, config, stats);
     let medic = args.hang.map(|_| medic::spec(pipeline.reference()));
     let to_medic = medic.as_ref().map(ChildSpec::handle);
     let mut root = Foundation::builder("collector")
         .shutdown_timeout(STOP)
         .max_abandoned(hang::MOST)
+        .config(config)
         .on_signals()
         .on_event(events::hook(to_medic.clone()));
     if let Job::Demo(lines) = args.job
@@ -70,46 +90,55 @@ pub(crate) fn plant(args: &Args, stats: &Arc<Stats>, doors: Option<&Arc<Doors>>)
     }
     // A server ends when it is told to, and says who hangs then. The others may take their time.
     let to_wait_for = to_medic.filter(|_| args.job != Job::Serve);
-    root = root.supervisor(pipeline).child(drain::spec(parts.router.clone(), parts.sink, to_wait_for));
+    let foreman = foreman::spec(&parts.crew, pipeline.reference(), &parts.router, config)?;
+    let drain = drain::spec(Arc::clone(&parts.crew), parts.sink, to_wait_for);
+    root = root.supervisor(pipeline).child(drain).child(foreman);
     if let Some(doors) = doors {
         root = root.supervisor(intake(doors, &parts.router));
     }
     if let Some(every) = args.chaos {
-        root = root.child(chaos::crashes(&parts.places, every));
+        root = root.child(chaos::crashes(&parts.crew, every));
     }
     if let Some(every) = args.hang {
-        root = root.child(chaos::hangs(&parts.places, every));
+        root = root.child(chaos::hangs(&parts.crew, every));
     }
     let foundation = root.start().map_err(|error| error.to_string())?;
-    Ok(Tree { foundation, router: parts.router, desks: parts.desks })
+    let Parts { router, crew, desk_of_sink, .. } = parts;
+    Ok(Tree { foundation, router, config: config.clone(), crew, desk_of_sink })
 }
 
 /// What others need of the pipeline.
 struct Parts {
     router: Router,
     sink: Handle<sink::Msg>,
-    places: Vec<Arc<Place>>,
-    desks: Vec<Arc<Desk>>,
+    crew: Arc<Crew>,
+    desk_of_sink: Arc<Desk>,
 }
 
-fn pipeline(args: &Args, stats: &Arc<Stats>) -> (Supervisor, Parts) {
+fn pipeline(args: &Args, config: &Config<Settings>, stats: &Arc<Stats>) -> (Supervisor, Parts) {
     let desk = Desk::new(stats);
     let sink_spec = sink::spec(stats, &desk, args.out.clone());
     let sink = sink_spec.handle();
     let mut pipeline = Supervisor::new("pipeline").intensity(CRASHES.0, CRASHES.1).child(sink_spec);
-    let places: Vec<_> = (0..args.workers).map(|_| new_place(stats)).collect();
-    let mut parsers = Vec::new();
-    for (index, place) in places.iter().enumerate() {
-        let mut parser = parser::spec(index, Arc::clone(place), sink.clone(), args.out.is_some());
-        if args.hang.is_some() {
+    let crew = Arc::new(crew(args, config, stats, &sink));
+    for _ in 0..config.load().workers {
+        pipeline = crew.hire_into(pipeline);
+    }
+    let router = Router::new(crew.parsers(), config.clone(), Arc::clone(stats));
+    (pipeline, Parts { router, sink, crew, desk_of_sink: desk })
+}
+
+fn crew(args: &Args, config: &Config<Settings>, stats: &Arc<Stats>, sink: &Handle<sink::Msg>) -> Crew {
+    let (config, stats, sink) = (config.clone(), Arc::clone(stats), sink.clone());
+    let (records, is_to_hang) = (args.out.is_some(), args.hang.is_some());
+    Crew::new(move |index| {
+        let place = new_place(&stats);
+        let mut parser = parser::spec(index, Arc::clone(&place), sink.clone(), config.clone(), records);
+        if is_to_hang {
             parser = parser.stuck_after(STUCK).shutdown(GRACE);
         }
-        parsers.push(parser.handle());
-        pipeline = pipeline.child(parser);
-    }
-    let desks = places.iter().map(|place| Arc::clone(&place.desk)).chain([desk]).collect();
-    let router = Router::new(parsers, Arc::clone(stats));
-    (pipeline, Parts { router, sink, places, desks })
+        (parser, place)
+    })
 }
 
 fn new_place(stats: &Arc<Stats>) -> Arc<Place> {

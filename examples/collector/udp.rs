@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use underpin::{ChildSpec, Context, Exit, Init, Next, Service, child};
 
 use crate::doors::Doors;
-use crate::framing::Frame;
-use crate::router::{Router, Source};
+use crate::framing::{Fault, Frame};
+use crate::router::{Route, Router, Source};
 
 /// No datagram is longer.
 const LONGEST: usize = 64 * 1024;
+/// How long one receipt may block: so long a parser that is to go waits for this socket.
+const BLOCK: Duration = Duration::from_secs(1);
 /// How long what has arrived before a stop is read.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -23,14 +25,14 @@ pub(crate) struct Receive;
 /// Receives datagrams. It blocks: the [`gate`](crate::gate) wakes it.
 pub(crate) struct Udp {
     doors: Arc<Doors>,
-    router: Router,
+    route: Route,
     buffer: Vec<u8>,
 }
 
 /// Describes the service behind the UDP socket.
 pub(crate) fn spec(doors: &Arc<Doors>, router: Router) -> ChildSpec<Udp> {
     let doors = Arc::clone(doors);
-    child("udp", move || Udp { doors: Arc::clone(&doors), router: router.clone(), buffer: vec![0; LONGEST] })
+    child("udp", move || Udp { doors: Arc::clone(&doors), route: router.route(), buffer: vec![0; LONGEST] })
         .capacity(1)
 }
 
@@ -39,9 +41,17 @@ impl Udp {
         let (bytes, peer) = self.doors.udp.recv_from(&mut self.buffer)?;
         let is_knock = bytes == 0 && self.doors.is_shut();
         if !is_knock {
-            self.router.offer(source_of(peer), Frame::Line(self.buffer[..bytes].to_vec()));
+            let frame = self.frame(bytes);
+            self.route.offer(source_of(peer), frame);
         }
         Ok(())
+    }
+
+    fn frame(&mut self, bytes: usize) -> Frame {
+        if bytes > self.route.max_line() {
+            return Frame::Broken(Fault::TooLong);
+        }
+        Frame::Line(self.buffer[..bytes].to_vec())
     }
 
     /// After the doors were shut: what has come before is taken.
@@ -51,6 +61,12 @@ impl Udp {
         while Instant::now() < until && self.receive().is_ok() {}
         Ok(())
     }
+}
+
+/// Whether there was nothing to receive, or the answer to some earlier datagram; there was none of ours.
+fn is_silence(error: &io::Error) -> bool {
+    use ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted | ConnectionRefused)
 }
 
 /// The datagrams of one peer stay in order.
@@ -66,17 +82,16 @@ impl Service for Udp {
 
     fn init(&mut self, cx: &mut Context<Self>) -> io::Result<Init> {
         self.doors.open()?;
+        self.doors.udp.set_read_timeout(Some(BLOCK))?;
         cx.send_after(Duration::ZERO, Receive);
         Ok(Init::Ready)
     }
 
     fn handle(&mut self, Receive: Receive, cx: &mut Context<Self>) -> io::Result<Next> {
         match self.receive() {
-            // The answer to some earlier datagram; there was none of ours.
-            Err(error) if !matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {
-                return Err(error);
-            }
-            _ => {}
+            Ok(()) => {}
+            Err(error) if is_silence(&error) => self.route.turn(),
+            Err(error) => return Err(error),
         }
         if self.doors.is_shut() {
             self.receive_backlog()?; // and wait to be stopped
@@ -88,7 +103,7 @@ impl Service for Udp {
 
     fn terminate(&mut self, _: &Exit) {
         let overrun = overrun::of(&self.doors.udp).unwrap_or(0);
-        self.router.stats().udp_overrun.add(overrun);
+        self.route.stats().udp_overrun.add(overrun);
     }
 
     fn label(_: &Receive) -> &'static str {
