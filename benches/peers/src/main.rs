@@ -3,6 +3,7 @@
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml -- [OPTION ...] [ROW ...]`
 
 mod contenders;
+mod instructions;
 mod measure;
 mod options;
 mod report;
@@ -20,10 +21,16 @@ use rows::{Peer, Row};
 
 fn main() {
     let rows = rows::rows();
+    if instructions::is_done(&rows) {
+        return;
+    }
     let options = asked(&rows).unwrap_or_else(|wrong| {
         eprintln!("{wrong}\n{USAGE}");
         std::process::exit(2);
     });
+    if options.instructions {
+        return count(&rows, &options);
+    }
     print!("{}", options.format.head());
     // First: memory that other rows have freed would be taken again and not be seen.
     scale::compare(&options);
@@ -34,6 +41,11 @@ fn main() {
             compare(row, &options);
         }
     }
+}
+
+fn count(rows: &[Row], options: &Options) {
+    let rows = rows.iter().filter(|row| options.wants_row(row.id) && instructions::can_count(row));
+    rows.for_each(|row| instructions::compare(row, |peer| options.wants_peer(peer.name)));
 }
 
 fn asked(rows: &[Row]) -> Result<Options, String> {

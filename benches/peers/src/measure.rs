@@ -54,6 +54,11 @@ impl Contestant {
         contestant
     }
 
+    /// Does so many operations of one client, and nothing else.
+    pub fn run_once(arena: Arena, operations: u64) {
+        arena.client().run(operations);
+    }
+
     /// How long an operation takes, in rounds of more and more until they are long enough to tell.
     fn calibrate(&mut self) -> Duration {
         loop {

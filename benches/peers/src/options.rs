@@ -2,7 +2,7 @@
 
 use crate::report::Format;
 
-pub const USAGE: &str = "usage: underpin-peers [--busy] [--markdown] [--rounds N] [--peer NAME]... [ROW ...]\n    \
+pub const USAGE: &str = "usage: underpin-peers [--busy | --instructions] [--markdown] [--rounds N] [--peer NAME]... [ROW ...]\n    \
      rows: A, A1, B2, F, S ...; a part of a peer's name will do";
 
 const ROUNDS: usize = 15;
@@ -12,6 +12,8 @@ const ROUNDS: usize = 15;
 pub struct Options {
     /// Whether one core is kept busy in every row.
     pub busy: bool,
+    /// Whether instructions are counted, in the rows where that can be done, instead of times taken.
+    pub instructions: bool,
     pub format: Format,
     /// How many rounds a duel has, at least one.
     pub rounds: usize,
@@ -21,7 +23,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { busy: false, format: Format::Tabs, rounds: ROUNDS, rows: vec![], peers: vec![] }
+        Self {
+            busy: false,
+            instructions: false,
+            format: Format::Tabs,
+            rounds: ROUNDS,
+            rows: vec![],
+            peers: vec![],
+        }
     }
 }
 
@@ -34,6 +43,7 @@ impl Options {
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--busy" => options.busy = true,
+                "--instructions" => options.instructions = true,
                 "--markdown" => options.format = Format::Markdown,
                 "--rounds" => options.rounds = rounds(args.next())?,
                 "--peer" => options.peers.push(args.next().ok_or("--peer: whom?")?.to_lowercase()),

@@ -77,7 +77,8 @@ fn tabs(entry: &Entry, figure: &Figure) -> String {
     let must = figure.must.map_or("-".into(), |must| format!("{must:.2}"));
     let verdict = if figure.is_short() { "short" } else { "ok" };
     let unit = figure.unit;
-    format!("{row}\t{measure}{comma}{unit}\t{ours:.0}\t{peer}\t{theirs:.0}\t{ratio:.2}\t{must}\t{verdict}\n")
+    let (ours, theirs) = (plain(ours), plain(theirs));
+    format!("{row}\t{measure}{comma}{unit}\t{ours}\t{peer}\t{theirs}\t{ratio:.2}\t{must}\t{verdict}\n")
 }
 
 fn markdown(entry: &Entry) -> String {
@@ -106,9 +107,17 @@ fn cells(figure: Option<&Figure>) -> String {
     format!("{} / {} | {:.2}", thousands(outcome.ours), thousands(outcome.peer), outcome.ratio)
 }
 
-/// A whole number, its digits in threes.
+/// A whole number, or, of a small one, two more digits.
+fn plain(value: f64) -> String {
+    if value < 9.995 { format!("{value:.2}") } else { format!("{value:.0}") }
+}
+
+/// As [`plain`], its digits in threes.
 fn thousands(value: f64) -> String {
-    let digits = format!("{value:.0}");
+    let digits = plain(value);
+    if digits.contains('.') {
+        return digits;
+    }
     let mut grouped = String::new();
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
@@ -175,6 +184,7 @@ mod tests {
 
     #[test]
     fn digits_come_in_threes() {
-        assert_eq!([1.0, 999.6, 54_321.0].map(thousands), ["1", "1,000", "54,321"]);
+        assert_eq!([10.0, 999.6, 54_321.0].map(thousands), ["10", "1,000", "54,321"]);
+        assert_eq!([0.514, 9.994, 9.996].map(thousands), ["0.51", "9.99", "10"]);
     }
 }

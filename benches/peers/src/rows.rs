@@ -1,6 +1,6 @@
 //! The table: what is measured, against whom, and how far it has to come.
 
-use crate::contenders::{Arena, erlang, flume, kanal, ours, raw, std, tonari};
+use crate::contenders::{Arena, config, erlang, flume, kanal, ours, raw, std, tonari};
 #[cfg(feature = "async-peers")]
 use crate::contenders::{actix, kameo, ractor, spawned_tasks, spawned_threads};
 use crate::measure::Timing;
@@ -13,6 +13,8 @@ pub struct Row {
     pub timing: Timing,
     /// Whether one core is kept busy, whatever the command line says.
     pub busy: bool,
+    /// Whether its operations can be counted in instructions: those of one thread alone.
+    pub is_counted: bool,
     pub ours: fn() -> Arena,
     pub peers: Vec<Peer>,
 }
@@ -104,12 +106,21 @@ fn restart_peers() -> Vec<Peer> {
 
 fn call(id: &'static str, measure: &'static str, clients: usize, must: f64) -> Row {
     let peers = call_peers(must);
-    Row { id, measure, clients, timing: Timing::LoopAndEach, busy: false, ours: ours::calls, peers }
+    Row {
+        id,
+        measure,
+        clients,
+        timing: Timing::LoopAndEach,
+        busy: false,
+        is_counted: false,
+        ours: ours::calls,
+        peers,
+    }
 }
 
 fn cast<const CAPACITY: usize>(id: &'static str, measure: &'static str, clients: usize, must: f64) -> Row {
     let (ours, peers) = (ours::sink::<CAPACITY>, cast_peers::<CAPACITY>(must));
-    Row { id, measure, clients, timing: Timing::Loop, busy: false, ours, peers }
+    Row { id, measure, clients, timing: Timing::Loop, busy: false, is_counted: false, ours, peers }
 }
 
 fn deadline(measure: &'static str, ours: fn() -> Arena) -> Row {
@@ -117,8 +128,48 @@ fn deadline(measure: &'static str, ours: fn() -> Arena) -> Row {
     Row { ours, peers, ..call("A5", measure, 1, 1.05) }
 }
 
+/// A field of the settings, beside a thousand updates a second.
+fn field(measure: &'static str, clients: usize, ours: fn() -> Arena, must: f64) -> Row {
+    let peers = vec![against("arc-swap", config::arc_swap, must), beside("RwLock", config::rw_lock)];
+    Row { id: "C1", measure, clients, timing: Timing::Loop, busy: false, is_counted: false, ours, peers }
+}
+
+/// A value by its path.
+fn value(measure: &'static str, ours: fn() -> Arena, peers: Vec<Peer>) -> Row {
+    Row { id: "C2", measure, clients: 1, timing: Timing::Loop, busy: false, is_counted: true, ours, peers }
+}
+
+/// An update, beside one that nobody subscribed to.
+fn update(measure: &'static str, ours: fn() -> Arena) -> Row {
+    let peers = vec![beside("no subscribers", config::updates::<0>)];
+    Row { id: "C3", measure, clients: 1, timing: Timing::Each, busy: false, is_counted: false, ours, peers }
+}
+
+fn settings() -> Vec<Row> {
+    let by_path = vec![
+        against("flat HashMap", config::flat_map, 1.0),
+        against("config-rs", config::config_rs, 0.2),
+        against("figment", config::figment, 0.02),
+    ];
+    vec![
+        field("load(), 1 reader", 1, config::load, 1.1),
+        field("load(), 2 readers", 2, config::load, 1.1),
+        field("reader(), 1 reader", 1, config::reader, 0.15),
+        field("reader(), 2 readers", 2, config::reader, 0.15),
+        value("value by path", config::by_path, by_path),
+        value("value by key", config::by_key, vec![against("flat HashMap", config::flat_map, 0.1)]),
+        update("update, 10 subscribers", config::updates::<10>),
+        update("update, 100 subscribers", config::updates::<100>),
+        update("update, 1,000 subscribers", config::updates::<1000>),
+    ]
+}
+
 /// All of it.
 pub fn rows() -> Vec<Row> {
+    kernel().into_iter().chain(settings()).collect()
+}
+
+fn kernel() -> Vec<Row> {
     let mut after_work = call("A4", "call after 100 us of other work", 1, 0.95);
     after_work.timing = Timing::AfterWork;
     after_work.peers[0].must_cpu = Some(1.15);
@@ -139,6 +190,7 @@ pub fn rows() -> Vec<Row> {
             clients: 1,
             timing: Timing::Each,
             busy: false,
+            is_counted: false,
             ours: ours::restarts,
             peers: restart_peers(),
         },

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "async-peers")]
 pub mod actix;
+pub mod config;
 pub mod erlang;
 pub mod flume;
 #[cfg(feature = "async-peers")]
