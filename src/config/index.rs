@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::diff::at;
 use super::path::{MAX_DEPTH, Path};
-use super::tree::index;
 
 /// Where everything in a document is, by its path as [`Path`] is written. The whole has no entry:
 /// that is the document.
@@ -88,7 +88,7 @@ impl Index {
     pub(crate) fn at<'a>(&'a self, document: &'a Value, slot: usize) -> Option<&'a Value> {
         match self.leaves.get(slot)? {
             Some(leaf) => Some(leaf),
-            None => self.names.ways.get(slot)?.as_ref()?.segments().try_fold(document, below),
+            None => at(document, self.names.ways.get(slot)?.as_ref()?),
         }
     }
 
@@ -138,15 +138,6 @@ fn is_leaf(value: &Value) -> bool {
 
 fn leaf(value: &Value) -> Option<Value> {
     is_leaf(value).then(|| value.clone())
-}
-
-/// One step down.
-fn below<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
-    match value {
-        Value::Object(table) => table.get(step),
-        Value::Array(list) => list.get(index(step)?),
-        _ => None,
-    }
 }
 
 /// How many values there are below this one, to that depth.
