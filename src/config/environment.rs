@@ -59,7 +59,8 @@ fn origin(name: &str) -> Origin {
     Origin::Variable { name: name.into() }
 }
 
-fn has_prefix(prefix: &str, name: &OsStr) -> bool {
+/// Whether a variable belongs to the layer: the others are none of the program's settings.
+pub(crate) fn has_prefix(prefix: &str, name: &OsStr) -> bool {
     let parts = name.as_encoded_bytes().split_at_checked(prefix.len());
     parts.is_some_and(|(start, rest)| {
         start.eq_ignore_ascii_case(prefix.as_bytes()) && rest.starts_with(SEPARATOR.as_bytes())

@@ -12,6 +12,7 @@ use super::board::{Board, Degraded, Opening};
 use super::config::{Config, Settings};
 use super::draft::{Draft, Terms, Unknown};
 use super::edits::Edits;
+use super::environment::has_prefix;
 use super::errors::LoadError;
 use super::fault::{Fault, Faults};
 use super::overrides::OverrideValue;
@@ -168,7 +169,9 @@ impl Layers {
         if self.environment.is_some() {
             self.wrong(Path::TOP, "a second environment would replace the first");
         }
-        self.environment = Some(Environment { prefix, variables: variables.into_iter().collect() });
+        // The rest may be secrets of others, and is not kept.
+        let own = variables.into_iter().filter(|(name, _)| has_prefix(&prefix, name)).collect();
+        self.environment = Some(Environment { prefix, variables: own });
         self
     }
 
