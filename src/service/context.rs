@@ -122,6 +122,12 @@ impl<S: Service> Context<S> {
         inherited.unwrap_or(Deadline::unbounded())
     }
 
+    /// Whether more messages wait, of those that are handled in their turn.
+    #[cfg(feature = "events")]
+    pub(crate) fn has_mail(&self) -> bool {
+        self.core.mailbox.len() > 0
+    }
+
     /// The clock of the tree.
     #[cfg(feature = "config")]
     pub(crate) fn clock(&self) -> &Clock {

@@ -109,6 +109,12 @@ pub(crate) fn dropping<R>(reason: Failure, work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// The reason for which this thread drops things, if one is stated.
+#[cfg(feature = "events")]
+pub(crate) fn reason() -> Option<Failure> {
+    SCOPE.try_with(|scope| scope.borrow().reason.clone()).ok().flatten()
+}
+
 /// Puts the reason back that was stated before, also when what is dropped panics.
 struct Restore(Option<Failure>);
 

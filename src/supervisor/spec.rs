@@ -319,7 +319,7 @@ impl<S: Service> ChildSpec<S> {
     }
 
     /// Refuses it at the start, for this reason.
-    #[cfg(feature = "config")]
+    #[cfg(any(feature = "config", feature = "events"))]
     pub(crate) fn faulty(mut self, fault: String) -> Self {
         self.fault = Some(fault);
         self

@@ -120,9 +120,17 @@ impl Supervisor {
     }
 
     /// Adds a child behind the first `before` of those that there are.
-    #[cfg(all(feature = "foundation", feature = "config"))]
+    #[cfg(any(all(feature = "foundation", feature = "config"), feature = "journal"))]
     pub(crate) fn child_at<S: Service>(mut self, before: usize, spec: ChildSpec<S>) -> Self {
         self.children.insert(before, Arc::new(spec.into_child()));
+        self
+    }
+
+    /// As [`supervisor`](Self::supervisor), behind the first `before` children that there are.
+    #[cfg(all(feature = "foundation", feature = "events"))]
+    pub(crate) fn supervisor_at(mut self, before: usize, nested: Supervisor) -> Self {
+        let plan = Arc::new(nested.into_plan());
+        self.children.insert(before, Arc::new(SupervisorChild { plan }));
         self
     }
 

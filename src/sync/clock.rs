@@ -33,6 +33,20 @@ enum Source {
     Paced(Arc<dyn Pace>),
 }
 
+/// The wall's clock, which may be set: the system's, also in a simulation.
+#[cfg(feature = "events")]
+pub(crate) fn wall_now() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
+/// Nanoseconds from the moment at which the process asked this first.
+#[cfg(feature = "events")]
+pub(crate) fn since_first(moment: Instant) -> u64 {
+    static FIRST: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let passed = moment.saturating_duration_since(*FIRST.get_or_init(|| moment));
+    u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Whoever decides what time it is, and what happens while a thread waits.
 #[cfg(feature = "testing")]
 pub(crate) trait Pace: std::fmt::Debug + Send + Sync {

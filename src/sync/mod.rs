@@ -14,6 +14,8 @@ pub mod model;
 pub(crate) mod real;
 
 pub use clock::{Clock, ManualClock};
+#[cfg(feature = "events")]
+pub(crate) use clock::{since_first, wall_now};
 pub(crate) use figure::Figure;
 /// A lock around what is the process's: the real thing, also in a model.
 pub(crate) use real::Mutex as ProcessLock;
@@ -26,7 +28,7 @@ pub(crate) use std::sync::atomic::AtomicBool as SignalFlag;
 #[cfg(feature = "testing")]
 pub(crate) use clock::Pace;
 /// What numbers things of the whole process: the real thing, also in a model.
-#[cfg(any(feature = "config", feature = "testing"))]
+#[cfg(any(feature = "config", feature = "events", feature = "testing"))]
 pub(crate) use std::sync::atomic::AtomicU64 as Tally;
 
 #[cfg(underpin_loom)]

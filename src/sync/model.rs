@@ -136,13 +136,16 @@ fn explore(preemptions: usize, body: impl Fn() + Send + Sync + 'static) -> usize
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
     AddBlindly,
+    AnnounceAfterLook,
     AnnounceLate,
     AnnounceWithoutFence,
     AnswerTwice,
     AnyGeneration,
     CallBeforeRoom,
     ClearKept,
+    CloseEarly,
     CloseTwice,
+    CloseUnpublished,
     CloseWithoutCall,
     CloseWithoutFence,
     CountAnswered,
@@ -154,7 +157,9 @@ pub(crate) enum Mutant {
     ForgetAnswer,
     ForgetErrand,
     ForgetLayers,
+    ForgetParcel,
     ForgetRefused,
+    ForgetSkipped,
     GiveToNobody,
     HoldBlindly,
     IgnoreStop,
@@ -168,18 +173,31 @@ pub(crate) enum Mutant {
     OrderWithoutRecheck,
     OvertakeBlindly,
     PublishBlindly,
+    PublishSilently,
+    PublishUnlocked,
+    PutBackLate,
     ReplayTogether,
     ReplyFirst,
     RiseFromAnySeat,
+    SalvageSilently,
     SendUnfenced,
+    SendUnlocked,
     SendWithoutFence,
     SendWithoutRecheck,
+    SettleFirst,
+    SettleUnwritten,
+    SkipAhead,
     StartAfresh,
+    StartUncommitted,
+    StartUnshown,
+    StopTicking,
     SwallowCall,
     TagForAnyLife,
     TakeBlindly,
     TellFirst,
     TellSilently,
+    TellUnsynced,
+    UnregisterFirst,
     WaitBlindly,
     WakeFirst,
 }
@@ -383,6 +401,21 @@ impl<T> Mutex<T> {
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+
+    /// The lock, if nobody has it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// The lock, waited for: no time passes in a model.
+#[cfg(feature = "events")]
+pub(crate) fn lock_within<T>(mutex: &Mutex<T>, _: Option<std::time::Duration>) -> Option<MutexGuard<'_, T>> {
+    Some(mutex.lock())
 }
 
 // ---- a value that is replaced as a whole -------------------------------------------------

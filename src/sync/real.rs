@@ -12,6 +12,8 @@ pub(crate) use std::thread::current as current_thread;
 pub(crate) use std::thread::{JoinHandle, Thread, ThreadId, park, park_timeout, yield_now};
 
 pub(crate) use parking_lot::Mutex;
+#[cfg(feature = "events")]
+pub(crate) use parking_lot::MutexGuard;
 pub(crate) use std::thread_local;
 
 /// Ends the process at once, as a fault: without destructors, with a core where the system keeps one.
@@ -49,6 +51,18 @@ pub(crate) fn spawn(
         builder = builder.stack_size(bytes);
     }
     builder.spawn(main)
+}
+
+/// The lock, if it is free within this time; without one, whenever that is.
+#[cfg(feature = "events")]
+pub(crate) fn lock_within<T>(
+    mutex: &Mutex<T>,
+    within: Option<std::time::Duration>,
+) -> Option<MutexGuard<'_, T>> {
+    match within {
+        None => Some(mutex.lock()),
+        Some(within) => mutex.try_lock_for(within),
+    }
 }
 
 /// How many threads the machine runs at once, as far as this process may use it. 1 if unknown.

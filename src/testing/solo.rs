@@ -88,8 +88,19 @@ impl Solo {
     ///
     /// Its supervision (restarts, graces, backoff) has no effect.
     pub fn new<S: Service>(spec: ChildSpec<S>) -> (Handle<S::Msg>, Self) {
+        let site = Site::alone(spec.handle().name());
+        Self::at(site, spec)
+    }
+
+    /// As [`new`](Self::new), by a clock of the model's.
+    #[cfg(all(test, underpin_loom, feature = "events"))]
+    pub(crate) fn by<S: Service>(clock: crate::sync::Clock, spec: ChildSpec<S>) -> (Handle<S::Msg>, Self) {
+        let site = Site { clock, ..Site::alone(spec.handle().name()) };
+        Self::at(site, spec)
+    }
+
+    fn at<S: Service>(site: Site, spec: ChildSpec<S>) -> (Handle<S::Msg>, Self) {
         let (handle, child) = (spec.handle(), spec.into_child());
-        let site = Site::alone(handle.name());
         let child = Arc::new(child);
         let mut solo = Self { child, site, ended: Arc::default(), lives: 0, next: None, crashed: false };
         solo.next = solo.born().ok(); // else the run says what is wrong
