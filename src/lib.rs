@@ -22,7 +22,9 @@
 //! - [`OnHang`] says what is done about a thread that does not come back. Its [`Fence`] tells an
 //!   incarnation whether it still stands for its child.
 //! - `config`, a feature, is the settings of a program: layered, validated, versioned, read lock-free.
-//! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns, settings.
+//! - `events`, a feature, is a bounded store of what happened: every loss counted, queries that block nobody, a
+//!   journal that survives a crash.
+//! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns, settings, events.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
 //! - `testing`, a feature, is for the tests of programs: probes, crashes, events, a simulation.
@@ -31,6 +33,8 @@
 #[cfg(feature = "config")]
 pub mod config;
 mod error;
+#[cfg(feature = "events")]
+pub mod events;
 #[cfg(feature = "foundation")]
 mod foundation;
 pub mod guide;
@@ -42,6 +46,10 @@ mod sync;
 pub mod testing;
 
 pub use error::{CallError, CastError, ErrorKind, Reaction, SharedError};
+#[cfg(all(feature = "foundation", feature = "config", feature = "events"))]
+pub use foundation::config_events::{
+    CONFIG_DEGRADED, CONFIG_RECOVERED, CONFIG_RESET, CONFIG_UNANSWERED, CONFIG_UPDATED, RebuildError,
+};
 #[cfg(feature = "foundation")]
 pub use foundation::foundation::{Foundation, FoundationBuilder, Stopper};
 pub use registry::{AlreadyRegistered, Registry, RegistryEntry, TagError};

@@ -55,7 +55,8 @@ pub(crate) struct Board<T> {
     /// What the layers said when they were last read, and were valid.
     layers: Snapshot<Tree>,
     defaults: Arc<Tree>,
-    sink: Mutex<Arc<dyn Sink>>,
+    /// Nobody, if nothing was said.
+    sink: Mutex<Option<Arc<dyn Sink>>>,
     pub(crate) consent_timeout: Duration,
 }
 
@@ -96,7 +97,7 @@ impl<T: Settings> Board<T> {
             turn: Mutex::new(()),
             past: Mutex::new(past),
             defaults: opening.defaults,
-            sink: Mutex::new(Arc::new(super::sink::Nobody)),
+            sink: Mutex::new(None),
             consent_timeout: opening.consent_timeout,
         }
     }
@@ -116,8 +117,14 @@ impl<T: Settings> Board<T> {
     }
 
     pub(crate) fn set_sink(&self, sink: Arc<dyn Sink>) {
-        let old = std::mem::replace(&mut *self.sink.lock(), sink);
+        let old = self.sink.lock().replace(sink);
         drop(old); // after the lock
+    }
+
+    /// Where nothing was said.
+    #[cfg(all(feature = "foundation", feature = "events"))]
+    pub(crate) fn set_default_sink(&self, sink: Arc<dyn Sink>) {
+        self.sink.lock().get_or_insert(sink);
     }
 
     // ---- an update -----------------------------------------------------------------------
@@ -384,7 +391,7 @@ impl<T: Settings> Board<T> {
     }
 
     fn tell_sink(&self, tell: impl FnOnce(&dyn Sink)) {
-        let sink = Arc::clone(&self.sink.lock());
+        let Some(sink) = self.sink.lock().clone() else { return };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| tell(&*sink))) {
             let text = panic_text(panic);
             complain(format_args!("config: the sink panicked: {text}"));

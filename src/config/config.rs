@@ -123,6 +123,18 @@ impl<T: Settings> Config<T> {
         self.board.set_sink(sink);
     }
 
+    /// As [`set_sink`](Self::set_sink), where nothing was said.
+    #[cfg(all(feature = "foundation", feature = "events"))]
+    pub(crate) fn set_default_sink(&self, sink: Arc<dyn Sink>) {
+        self.board.set_default_sink(sink);
+    }
+
+    /// What its service is called.
+    #[cfg(all(feature = "foundation", feature = "events"))]
+    pub(crate) fn name(&self) -> &str {
+        self.handle.name()
+    }
+
     // ---- reading -------------------------------------------------------------------------
 
     /// The present value, for a short look: it may be held as long as one likes, but each one that is

@@ -108,10 +108,3 @@ impl Metric {
         }
     }
 }
-
-/// Nobody.
-pub(crate) struct Nobody;
-
-impl Sink for Nobody {
-    fn event(&self, _: &ConfigEvent) {}
-}

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(all(feature = "config", feature = "events"))]
+use super::config_events::RebuildError;
 #[cfg(feature = "config")]
 use crate::config::{Config, Settings};
+#[cfg(feature = "events")]
+use crate::events::EventStore;
 use crate::registry::Registry;
 use crate::service::scope;
 use crate::service::service::Service;
@@ -60,6 +64,8 @@ const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(30);
 pub struct Foundation {
     root: SupervisorHandle,
     clock: Clock,
+    #[cfg(all(feature = "config", feature = "events"))]
+    store: Option<EventStore>,
     stopper: Stopper,
     timeout: Duration,
     #[cfg(feature = "signals")]
@@ -112,10 +118,28 @@ pub struct FoundationBuilder {
     /// How many configurations there are; their services are the first children.
     #[cfg(feature = "config")]
     configs: usize,
+    #[cfg(feature = "events")]
+    store: Option<EventStore>,
+    /// What tells the store of a configuration.
+    #[cfg(all(feature = "config", feature = "events"))]
+    wires: Vec<Wire>,
     #[cfg(feature = "signals")]
     on_signals: bool,
     #[cfg(feature = "signals")]
     rereads: super::signals::Rereads,
+}
+
+/// Leads what becomes of a configuration to a store.
+#[cfg(all(feature = "config", feature = "events"))]
+type Wire = Box<dyn FnOnce(&EventStore)>;
+
+#[cfg(all(feature = "config", feature = "events"))]
+fn wire_of<T: Settings>(config: &Config<T>) -> Wire {
+    let config = config.clone();
+    Box::new(move |store| {
+        let events = super::config_events::ConfigEvents::new(store, config.name());
+        config.set_default_sink(Arc::new(events));
+    })
 }
 
 impl Foundation {
@@ -127,6 +151,10 @@ impl Foundation {
             timeout: DEFAULT_SHUTDOWN,
             #[cfg(feature = "config")]
             configs: 0,
+            #[cfg(feature = "events")]
+            store: None,
+            #[cfg(all(feature = "config", feature = "events"))]
+            wires: Vec::new(),
             #[cfg(feature = "signals")]
             on_signals: false,
             #[cfg(feature = "signals")]
@@ -147,6 +175,27 @@ impl Foundation {
     /// As [`SupervisorHandle::abandoned`].
     pub fn abandoned(&self) -> Abandoned {
         self.root.abandoned()
+    }
+
+    /// Makes the updates of a configuration once more that the [store](FoundationBuilder::events) tells of, as one
+    /// update: with a journal, those of earlier runs. What the layers said counts as they say it now. Returns the
+    /// version, `None` if there were no updates.
+    ///
+    /// An update whose event was not stored is missed by the version that follows it; the last ones of a run are followed
+    /// by none.
+    ///
+    /// # Errors
+    ///
+    /// When there is no store, when not all of its events are there any more, and when what they say is refused.
+    ///
+    /// # Blocking
+    ///
+    /// As [`EventStore::rebuild`](crate::events::EventStore::rebuild), and as an
+    /// [update](crate::config::Config::update).
+    #[cfg(all(feature = "config", feature = "events"))]
+    pub fn rebuild_config<T: Settings>(&self, config: &Config<T>) -> Result<Option<u64>, RebuildError> {
+        let store = self.store.as_ref().ok_or(RebuildError::NoStore)?;
+        super::config_events::rebuild(store, config)
     }
 
     /// For others to ask for the end.
@@ -228,8 +277,41 @@ impl FoundationBuilder {
     pub fn config<T: Settings>(mut self, config: &Config<T>) -> Self {
         self.root = self.root.child_at(self.configs, config.child());
         self.configs += 1;
+        #[cfg(feature = "events")]
+        self.wires.push(wire_of(config));
         #[cfg(feature = "signals")]
         self.rereads.push(super::signals::reread_of(config));
+        self
+    }
+
+    /// Adds the services of a store of events, behind those of configurations and before all other children: so
+    /// it is there before them, and stopped after them.
+    ///
+    /// What becomes of each [`config`](Self::config) is stored, unless that has a
+    /// [sink](crate::config::Config::set_sink) of its own. An update never waits for the store.
+    ///
+    /// One store for each foundation: of several the last is started.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use underpin::config::{Config, Layers};
+    /// use underpin::events::{EventStore, Query};
+    /// use underpin::{CONFIG_UPDATED, Foundation};
+    /// # use serde_json::{Value, json};
+    ///
+    /// let config: Config<Value> = Layers::new().defaults(json!({"workers": 2})).load()?;
+    /// let store = EventStore::in_memory();
+    /// let app = Foundation::builder("app").config(&config).events(&store).start()?;
+    /// config.update("workers", 4)?;
+    /// let told = store.query(&Query::new().kind(CONFIG_UPDATED))?;
+    /// assert_eq!(told.entries[0].data().as_json().expect("JSON")["changes"][0]["new"], 4);
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "events")]
+    pub fn events(mut self, store: &EventStore) -> Self {
+        self.store = Some(store.clone());
         self
     }
 
@@ -299,17 +381,34 @@ impl FoundationBuilder {
     /// As [`Supervisor::start`].
     pub fn start(self) -> Result<Foundation, StartError> {
         let stopper = Stopper::new();
+        #[cfg(all(feature = "config", feature = "events"))]
+        let store_place = self.configs;
+        #[cfg(all(not(feature = "config"), feature = "events"))]
+        let store_place = 0;
         // Before the services: a signal that comes while they start is not lost.
         #[cfg(feature = "signals")]
         let signals = Mutex::new(match self.on_signals {
             true => Some(super::signals::Signals::listen(&stopper, self.rereads)?),
             false => None,
         });
+        #[cfg(feature = "events")]
+        let root = match &self.store {
+            Some(store) => self.root.supervisor_at(store_place, store.supervisor()),
+            None => self.root,
+        };
+        #[cfg(all(feature = "config", feature = "events"))]
+        if let Some(store) = &self.store {
+            self.wires.into_iter().for_each(|wire| wire(store));
+        }
+        #[cfg(not(feature = "events"))]
+        let root = self.root;
         let ended = stopper.clone();
-        let root = self.root.start_watched(move || ended.stop_because("its root supervisor ended"))?;
+        let root = root.start_watched(move || ended.stop_because("its root supervisor ended"))?;
         Ok(Foundation {
             root,
             clock: self.clock,
+            #[cfg(all(feature = "config", feature = "events"))]
+            store: self.store,
             stopper,
             timeout: self.timeout,
             #[cfg(feature = "signals")]

@@ -1,5 +1,7 @@
 //! The running application: what is started, what keeps it running, how it ends.
 
+#[cfg(all(feature = "config", feature = "events"))]
+pub(crate) mod config_events;
 #[allow(clippy::module_inception)] // the noun of the file
 pub(crate) mod foundation;
 #[cfg(feature = "signals")]

@@ -12,6 +12,7 @@
 //! 5. [`testing`]: clocks, probes, crashes, simulations and models for programs built on this crate.
 //! 6. [`patterns`]: what works well, and what does not.
 //! 7. [`settings`]: layers, reads, updates, files that change, sections.
+//! 8. [`events`]: storing, bounds and losses, queries, subscriptions, the journal, state from events.
 
 #[doc = include_str!("calls.md")]
 pub mod calls {}
@@ -35,3 +36,10 @@ pub mod testing {}
 #[cfg_attr(feature = "config", doc = include_str!("settings.md"))]
 #[cfg_attr(not(feature = "config"), doc = "Settings: this chapter is there with the feature `config`.")]
 pub mod settings {}
+
+#[cfg_attr(all(feature = "journal", feature = "foundation", feature = "config"), doc = include_str!("events.md"))]
+#[cfg_attr(
+    not(all(feature = "journal", feature = "foundation", feature = "config")),
+    doc = "Events: this chapter is there with the features `journal`, `foundation` and `config`."
+)]
+pub mod events {}

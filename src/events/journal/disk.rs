@@ -1,0 +1,119 @@
+//! The disk below a journal, and its thin edge to the real one.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// Files and directories, as far as a journal needs them. Tests have one that fails.
+pub(crate) trait Disk: Send {
+    /// Makes a directory, and those it is in, unless they are there; durable.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    /// The names of what is in a directory, in any order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+    /// Makes a file, or empties the one that is there.
+    fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file that is there, to write it.
+    fn open(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Reads the first `most` bytes of a file, in place of what `into` holds.
+    fn read(&self, file: &Path, most: u64, into: &mut Vec<u8>) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, file: &Path) -> io::Result<()>;
+    /// Makes durable which files are in a directory.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Locks a file, which is made if it is missing, until what is returned is dropped or the process ends,
+    /// however it ends. `None` if somebody else has it.
+    fn try_lock(&self, file: &Path) -> io::Result<Option<Box<dyn Send>>>;
+}
+
+/// A file that is written.
+pub(crate) trait DiskFile: Send {
+    /// Writes all of the bytes at an offset, or fails and leaves any part of them there.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Makes durable what was written, and the length of the file.
+    fn sync_data(&mut self) -> io::Result<()>;
+    /// How many bytes it has.
+    fn len(&self) -> io::Result<u64>;
+}
+
+/// The file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        if dir.as_os_str().is_empty() || dir.is_dir() {
+            return Ok(());
+        }
+        let above = dir.parent().unwrap_or(dir);
+        self.create_dir(above)?;
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above }),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        // What is journaled may be nobody else's business.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok(Box::new(options.open(file)?))
+    }
+
+    fn open(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File::options().write(true).open(file)?))
+    }
+
+    fn read(&self, file: &Path, most: u64, into: &mut Vec<u8>) -> io::Result<()> {
+        into.clear();
+        let open = File::open(file)?;
+        let bytes = open.metadata()?.len().min(most);
+        into.reserve_exact(usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?);
+        open.take(most).read_to_end(into).map(drop)
+    }
+
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        fs::remove_file(file)
+    }
+
+    #[cfg(unix)]
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    /// Directories cannot be opened as files there; the file system's own log keeps their order.
+    #[cfg(not(unix))]
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn try_lock(&self, file: &Path) -> io::Result<Option<Box<dyn Send>>> {
+        let open = File::options().write(true).create(true).truncate(false).open(file)?;
+        match open.try_lock() {
+            Ok(()) => Ok(Some(Box::new(open))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl DiskFile for File {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.seek(SeekFrom::Start(offset))?;
+        self.write_all(bytes)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
