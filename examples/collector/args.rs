@@ -17,6 +17,9 @@ collector [OPTIONS] [FILE ...]
                       warning, notice, info, debug (debug); those without a priority are written
   --config FILE       read listen, workers, max_line and severity from this file (TOML or JSON)
   --out FILE          write one JSON object for each parsed message; FILE is emptied first
+  --data DIR          keep a journal of all lines in this directory, that survives a crash
+  --ack               tell each TCP client how many of its lines are durable: a number on a line, after
+                      each write to disk; needs --data
   --chaos EVERY_MS    crash a random parser so often, while it handles a message
   --hang EVERY_MS     have a random parser hang so often, for 4 s: it is given up, another goes on
   --demo [LINES]      send so many numbered lines through itself under chaos, and check (200000)
@@ -44,7 +47,7 @@ const SETTINGS: [(&str, &str); 4] = [
     ("--severity", "severity"),
 ];
 /// The other options that have a value.
-const OTHERS: [&str; 5] = ["--config", "--out", "--chaos", "--hang", "--demo"];
+const OTHERS: [&str; 6] = ["--config", "--out", "--data", "--chaos", "--hang", "--demo"];
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
@@ -91,6 +94,10 @@ pub(crate) struct Args {
     /// What is set: by which option, at which path, to what.
     pub(crate) settings: Vec<(&'static str, &'static str, String)>,
     pub(crate) out: Option<String>,
+    /// Where the journal is.
+    pub(crate) data: Option<String>,
+    /// Whether clients are told what is durable.
+    pub(crate) ack: bool,
     pub(crate) chaos: Option<Duration>,
     pub(crate) hang: Option<Duration>,
 }
@@ -102,6 +109,8 @@ struct Reading {
     config: Option<String>,
     settings: Vec<(&'static str, &'static str, String)>,
     out: Option<String>,
+    data: Option<String>,
+    ack: bool,
     chaos: Option<Duration>,
     hang: Option<Duration>,
     demo: Option<u64>,
@@ -127,6 +136,8 @@ impl Args {
             if word == "--demo" {
                 let lines = words.next_if(|next| next.parse::<u64>().is_ok());
                 reading.demo(lines.as_deref())?;
+            } else if word == "--ack" {
+                reading.ack = true;
             } else if word.len() > 1 && word.starts_with('-') {
                 reading.option(&word, &mut words)?;
             } else {
@@ -162,6 +173,8 @@ impl Reading {
             "--chaos" => self.chaos = Some(milliseconds(value).ok_or("milliseconds, at least 1")?),
             "--hang" => self.hang = Some(milliseconds(value).ok_or("milliseconds, at least 1")?),
             "--demo" => self.demo(Some(value)).map_err(|_| "a number of lines, at least 1")?,
+            "--data" if value.is_empty() => return Err("the name of a directory"),
+            "--data" => self.data = Some(value.to_owned()),
             _ if value.is_empty() => return Err("the name of a file"),
             "--config" => self.config = Some(value.to_owned()),
             _ => self.out = Some(value.to_owned()),
@@ -180,6 +193,9 @@ impl Reading {
     }
 
     fn finish(mut self) -> Result<Args, String> {
+        if self.ack && self.data.is_none() {
+            return Err("--ack: it needs --data: without, no line is durable".into());
+        }
         let job = match (self.demo, self.files.first()) {
             (Some(_), Some(file)) => return Err(format!("{file}: --demo takes no files")),
             (Some(_), None) if self.settings.iter().any(|(option, ..)| *option == "--listen") => {
@@ -190,8 +206,8 @@ impl Reading {
             (None, None) => Job::Serve,
         };
         let chaos = self.chaos.or(self.demo.map(|_| DEMO_CHAOS));
-        let Self { config, settings, out, hang, .. } = self;
-        Ok(Args { job, config, settings, out, chaos, hang })
+        let Self { config, settings, out, data, ack, hang, .. } = self;
+        Ok(Args { job, config, settings, out, data, ack, chaos, hang })
     }
 }
 

@@ -84,9 +84,10 @@ impl Seat {
         Some(Slip { hand: Arc::clone(&self.hand), line: self.lines })
     }
 
-    /// The line has become someone else's.
-    pub(crate) fn passed_on(&self) {
-        self.hand.answer(self.lines);
+    /// The line has become someone else's. `false`: it was given up before, and counts as lost.
+    #[must_use]
+    pub(crate) fn passed_on(&self) -> bool {
+        self.hand.answer(self.lines)
     }
 }
 

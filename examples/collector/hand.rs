@@ -68,6 +68,8 @@ mod tests {
         /// Lines, and their numbers by the worker's count; `None` is the successor's.
         queue: Vec<(u64, Option<u64>)>,
         came_out: Vec<u64>,
+        /// By whoever passed it on, if it was not given up by then.
+        stored: Vec<u64>,
         lost: Vec<u64>,
     }
 
@@ -103,7 +105,11 @@ mod tests {
                     }
                 }
                 2 => self.queue.push((self.line, Some(number))),
-                _ => drop(self.with_hand(|hand| hand.answer(number))),
+                _ => {
+                    if self.with_hand(|hand| hand.answer(number)) {
+                        self.stored.push(self.line);
+                    }
+                }
             }
         }
 
@@ -118,6 +124,7 @@ mod tests {
         fn succeed(&mut self) {
             let line = self.take();
             self.queue.push((line, None));
+            self.stored.push(line);
         }
 
         fn sink(&mut self) {
@@ -151,6 +158,9 @@ mod tests {
             all.sort_unstable();
             assert_eq!(all, Vec::from_iter(1..=LINES), "each once");
             assert!(self.came_out.is_sorted(), "in order: {:?}", self.came_out);
+            let mut stored = self.stored.clone();
+            stored.sort_unstable();
+            assert_eq!(stored, self.came_out, "what comes out is stored, and what is lost is not");
             assert!(self.lost.len() <= 1, "at most one is lost: {:?}", self.lost);
             1
         }

@@ -3,19 +3,19 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use underpin::{ChildSpec, Context, Exit, Init, Next, Restart, Service, Stopper, child};
 
 use crate::framing::Decoder;
+use crate::line::Source;
 use crate::router::{Gone, Route, Router};
 use crate::tree::Tree;
 
 /// A file to read. The lines of one file go to one parser.
-pub(crate) struct Source {
-    number: u64,
-    path: String,
+pub(crate) struct Input {
+    source: Arc<Source>,
     file: File,
     decoder: Decoder,
 }
@@ -25,12 +25,12 @@ pub(crate) struct Source {
 /// # Errors
 ///
 /// One line that says which cannot be read.
-pub(crate) fn open(paths: &[String]) -> Result<VecDeque<Source>, String> {
-    let source = |(number, path): (usize, &String)| {
+pub(crate) fn open(paths: &[String]) -> Result<VecDeque<Input>, String> {
+    let input = |(number, path): (usize, &String)| {
         let file = open_one(path).map_err(|error| format!("{path}: {error}"))?;
-        Ok(Source { number: number as u64, path: path.clone(), file, decoder: Decoder::of_lines() })
+        Ok(Input { source: Source::new(number as u64, path), file, decoder: Decoder::of_lines() })
     };
-    paths.iter().enumerate().map(source).collect()
+    paths.iter().enumerate().map(input).collect()
 }
 
 fn open_one(path: &str) -> io::Result<File> {
@@ -42,8 +42,8 @@ fn open_one(path: &str) -> io::Result<File> {
 }
 
 /// Starts to read.
-pub(crate) fn start(tree: &Tree, sources: VecDeque<Source>) -> Result<(), String> {
-    let ingest = spec(sources, tree.router.clone(), tree.foundation.stopper());
+pub(crate) fn start(tree: &Tree, inputs: VecDeque<Input>) -> Result<(), String> {
+    let ingest = spec(inputs, tree.router.clone(), tree.foundation.stopper());
     tree.foundation.root().start_child(ingest).map(drop).map_err(|error| error.to_string())
 }
 
@@ -52,16 +52,16 @@ pub(crate) struct More;
 
 /// Reads one file after the other, then asks for the end.
 pub(crate) struct Ingest {
-    sources: VecDeque<Source>,
+    inputs: VecDeque<Input>,
     route: Route,
     stopper: Stopper,
     stopped: bool,
 }
 
-fn spec(sources: VecDeque<Source>, router: Router, stopper: Stopper) -> ChildSpec<Ingest> {
-    let sources = Mutex::new(sources);
+fn spec(inputs: VecDeque<Input>, router: Router, stopper: Stopper) -> ChildSpec<Ingest> {
+    let inputs = Mutex::new(inputs);
     child("ingest", move || Ingest {
-        sources: sources.lock().map(|mut sources| std::mem::take(&mut *sources)).unwrap_or_default(),
+        inputs: inputs.lock().map(|mut inputs| std::mem::take(&mut *inputs)).unwrap_or_default(),
         route: router.route(),
         stopper: stopper.clone(),
         stopped: false,
@@ -70,14 +70,14 @@ fn spec(sources: VecDeque<Source>, router: Router, stopper: Stopper) -> ChildSpe
     .capacity(1)
 }
 
-impl Source {
+impl Input {
     /// Reads once, and hands on what that completes. `false` at the end of the file.
     fn read(&mut self, route: &mut Route) -> Result<bool, Gone> {
         let bytes = match self.file.read(self.decoder.space()) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
             Err(error) => {
-                eprintln!("collector: {}: {error}", self.path);
+                eprintln!("collector: {}: {error}", self.source.name);
                 route.stats().unread.up();
                 0
             }
@@ -85,12 +85,12 @@ impl Source {
         self.decoder.filled(bytes);
         self.decoder.limit(route.max_line());
         while let Some(frame) = self.decoder.next() {
-            route.send(self.number, frame)?;
+            route.send(self.source.line(frame))?;
         }
         if bytes == 0
             && let Some(last) = self.decoder.finish()
         {
-            route.send(self.number, last)?;
+            route.send(self.source.line(last))?;
         }
         Ok(bytes > 0)
     }
@@ -106,11 +106,11 @@ impl Service for Ingest {
     }
 
     fn handle(&mut self, More: More, cx: &mut Context<Self>) -> Result<Next, Gone> {
-        let Some(source) = self.sources.front_mut() else {
+        let Some(input) = self.inputs.front_mut() else {
             return Ok(Next::Stop);
         };
-        if !source.read(&mut self.route)? {
-            self.sources.pop_front();
+        if !input.read(&mut self.route)? {
+            self.inputs.pop_front();
         }
         cx.send_after(Duration::ZERO, More);
         Ok(Next::Continue)
@@ -129,7 +129,7 @@ impl Drop for Ingest {
     /// However it ended, nothing more will come.
     fn drop(&mut self) {
         if !self.stopped {
-            self.route.stats().unread.add(self.sources.len() as u64);
+            self.route.stats().unread.add(self.inputs.len() as u64);
         }
         self.stopper.stop_because("all is read");
     }

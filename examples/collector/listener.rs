@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use underpin::{ChildSpec, Context, Init, Next, Service, SupervisorRef, child};
 
+use crate::board::Board;
 use crate::connection;
 use crate::doors::Doors;
 use crate::router::Router;
@@ -28,16 +29,24 @@ pub(crate) struct Listener {
     doors: Arc<Doors>,
     connections: SupervisorRef,
     router: Router,
+    board: Option<Board>,
     complained: bool,
 }
 
-/// Describes the listener; `connections` is the supervisor of what it accepts.
-pub(crate) fn spec(doors: &Arc<Doors>, connections: SupervisorRef, router: Router) -> ChildSpec<Listener> {
+/// Describes the listener; `connections` is the supervisor of what it accepts. With a board, clients are
+/// told how many of their lines are durable.
+pub(crate) fn spec(
+    doors: &Arc<Doors>,
+    connections: SupervisorRef,
+    router: Router,
+    board: Option<Board>,
+) -> ChildSpec<Listener> {
     let doors = Arc::clone(doors);
     child("listener", move || Listener {
         doors: Arc::clone(&doors),
         connections: connections.clone(),
         router: router.clone(),
+        board: board.clone(),
         complained: false,
     })
     .capacity(1)
@@ -53,7 +62,8 @@ pub(crate) fn most_connections() -> usize {
 
 impl Listener {
     fn admit(&self, stream: TcpStream) {
-        let connection = connection::spec(self.doors.next_number(), stream, &self.router);
+        let connection =
+            connection::spec(self.doors.next_number(), stream, &self.router, self.board.as_ref());
         let refused = self.connections.start_child(connection).is_err();
         // Once the doors are shut, one of them is the gate's own.
         if refused && !self.doors.is_shut() {

@@ -12,8 +12,9 @@ pub(crate) fn follow(config: &Config<Settings>) {
     config.set_sink(Arc::new(ToStderr));
 }
 
-/// Who is heard. What supervision says comes by way of [`events`](crate::events).
-const WHO: &str = "underpin::config";
+/// Who is heard: the settings, and what the library complains of, as of a journal in trouble. What
+/// supervision says comes by way of [`events`](crate::events).
+const WHO: [&str; 2] = ["underpin::config", "underpin::error"];
 
 /// Writes what is said to stderr.
 struct ToStderr;
@@ -28,7 +29,7 @@ pub(crate) fn listen() {
 
 impl Log for ToStderr {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= Level::Info && metadata.target().starts_with(WHO)
+        metadata.level() <= Level::Info && WHO.iter().any(|who| metadata.target().starts_with(who))
     }
 
     fn log(&self, record: &Record<'_>) {

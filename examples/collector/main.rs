@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example collector -- [--config FILE] [--listen 127.0.0.1:5514] [--workers 2]
-//!     [--max-line 65536] [--severity debug] [--out FILE] [--chaos EVERY_MS] [--hang EVERY_MS]
-//!     [--demo [LINES]] [FILE ...]
+//!     [--max-line 65536] [--severity debug] [--out FILE] [--data DIR [--ack]] [--chaos EVERY_MS]
+//!     [--hang EVERY_MS] [--demo [LINES]] [FILE ...]
 //! ```
 //!
 //! It takes syslog over TCP (RFC 6587, octet counting and newline framing) and over UDP, on one
@@ -13,6 +13,10 @@
 //! ```text
 //! collector
 //! ├── config              the settings; the first to start, the last to stop
+//! ├── acks                if asked to: tells clients how many of their lines are durable
+//! ├── events              the store of all lines: stops when nobody stores any more
+//! │   ├── journal         with --data: the one thread that waits for the disk
+//! │   └── shard-0
 //! ├── medic               if some are to hang: has parsers that are stuck given up and replaced
 //! ├── pipeline            restarts its parsers for as long as it runs, also while all else stops
 //! │   ├── sink            writes and counts
@@ -69,14 +73,43 @@
 //! program ends is named on stderr, and the status is 1. A run that has an end of its own (of files, or
 //! a demonstration) waits for those that hang; a server that is told to end does not.
 //!
+//! # Storing
+//!
+//! Each line that is parsed is an event in a store, as it came, without the end of line: kind
+//! `syslog.rfc5424` or `syslog.rfc3164`, correlated by who speaks in it, as `host/app[pid]`; what it does not
+//! say of these is left out, and the address it came from, or the path of the file, stands for the host. A
+//! malformed line is one of kind `malformed`, with its bytes; what is too long or cut off is of kind
+//! `malformed.too_long` or `malformed.truncated`, and has no data. Empty lines, filtered and lost ones are
+//! not stored: see [`deed`].
+//!
+//! The parsers store, each through a writer that sends 64 lines at once, and after 10 ms at the latest. If
+//! the store is behind, they wait for it. In memory it keeps the last 10,000 lines, 16 MiB at most. With
+//! `--data DIR` it keeps a journal there, of all lines, and syncs it for as many lines at once as have come
+//! meanwhile. What a journal in trouble does not take is said on stderr, and the status is 1.
+//!
+//! *stored* is how many lines this run has stored; with `--data`, how many of its lines are durable.
+//! *recovered* is how many it found in DIR.
+//!
+//! With `--ack`, each TCP client is sent a number on a line after each sync: how many of its lines are
+//! durable. No line counts while one before it is undecided. One that came to nothing (it was filtered,
+//! empty or lost) is skipped, and not counted; one that hangs with its parser holds up those behind it. A client
+//! that has hung up on its side is told what became of its last lines, for 10 s at most. A client that does not
+//! read holds up nobody: it is sent the newest number when it does. After `kill -9` and another start on the
+//! same DIR each line is there that was counted to anybody, none twice. See [`client`] and [`acks`].
+//!
 //! # Overload
 //!
 //! Full mailboxes slow TCP clients and files down. A datagram waits for a second, while the kernel
 //! queues those behind it; what is dropped, here or there, is said on stderr at the end.
 
+mod acks;
+mod archive;
 mod args;
+mod board;
 mod chaos;
+mod client;
 mod connection;
+mod deed;
 mod demo;
 mod desk;
 mod doors;
@@ -88,10 +121,13 @@ mod gate;
 mod hand;
 mod hang;
 mod ingest;
+mod ledger;
+mod line;
 mod listener;
 mod log;
 mod medic;
 mod message;
+mod outbox;
 mod parser;
 mod progress;
 mod record;
@@ -100,6 +136,7 @@ mod settings;
 mod sink;
 mod stats;
 mod summary;
+mod token;
 mod tree;
 mod udp;
 

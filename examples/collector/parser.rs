@@ -1,21 +1,26 @@
 //! A parser: frames in, outcomes out, one at a time and in order.
 
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use underpin::config::{Config, Reader};
+use underpin::events::{Event, EventStore, NotStored, Writer};
 use underpin::{ChildSpec, Context, DeadLetter, Exit, Handle, Init, Next, Overflow, Reply, Service, child};
 
+use crate::deed;
 use crate::desk::{Desk, Seat};
 use crate::framing::Frame;
 use crate::hang;
+use crate::line::Line;
 use crate::message;
 use crate::record;
 use crate::router::{self, Gone};
 use crate::settings::Settings;
 use crate::sink::{self, Outcome};
 use crate::stats::Stats;
+use crate::token::Token;
 
 /// How many frames wait for one parser. Times the longest line, this bounds its memory.
 const QUEUE: usize = 512;
@@ -29,8 +34,8 @@ pub(crate) const CHAOS: &str = "chaos";
 /// What a parser is told.
 pub(crate) enum Msg {
     /// Parse this.
-    Frame(Frame),
-    /// Answer when everything before this is done.
+    Line(Line),
+    /// Answer when everything before this is done, and on its way into the store.
     Barrier(Reply<()>),
 }
 
@@ -43,29 +48,44 @@ pub(crate) struct Place {
     pub(crate) hang: AtomicBool,
 }
 
-/// A parser. It has no state but its surroundings, so an end costs nothing but the line in hand.
+/// What every parser works with.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    pub(crate) sink: Handle<sink::Msg>,
+    pub(crate) config: Config<Settings>,
+    pub(crate) store: EventStore,
+    /// Whether anybody will read the JSON.
+    pub(crate) records: bool,
+}
+
+/// A parser. It has no state but its surroundings and what its writer has not sent yet, which is sent however
+/// it ends: so an end costs nothing but the line in hand.
 pub(crate) struct Parser {
     place: Arc<Place>,
     seat: Seat,
     sink: Handle<sink::Msg>,
+    writer: Writer,
     settings: Reader<Settings>,
-    /// Whether anybody will read the JSON.
     records: bool,
+    /// Who speaks in the line at hand.
+    speaker: String,
 }
 
 /// Describes the parser that works at this place.
-pub(crate) fn spec(
-    index: usize,
-    place: Arc<Place>,
-    sink: Handle<sink::Msg>,
-    config: Config<Settings>,
-    records: bool,
-) -> ChildSpec<Parser> {
+pub(crate) fn spec(index: usize, place: Arc<Place>, tools: Tools) -> ChildSpec<Parser> {
     let stats = Arc::clone(place.desk.stats());
     child(format!("{NAME}{index}"), move || {
         place.hang.store(false, Ordering::Relaxed); // that was for the last one
-        let (seat, settings) = (place.desk.sit_down(), config.reader());
-        Parser { place: Arc::clone(&place), seat, sink: sink.clone(), settings, records }
+        let Tools { sink, config, store, records } = &tools;
+        Parser {
+            place: Arc::clone(&place),
+            seat: place.desk.sit_down(),
+            sink: sink.clone(),
+            writer: store.writer(),
+            settings: config.reader(),
+            records: *records,
+            speaker: String::new(),
+        }
     })
     .capacity(QUEUE)
     .overflow(Overflow::Block(PATIENCE))
@@ -74,31 +94,60 @@ pub(crate) fn spec(
 
 /// Counts a line that was left in the queue.
 fn count_left(stats: &Stats, letter: &DeadLetter<Msg>) {
-    if let Msg::Frame(_) = letter.message {
+    if let Msg::Line(_) = letter.message {
         stats.left.up();
     }
 }
 
 impl Parser {
-    fn outcome(&mut self, frame: Frame) -> Outcome {
-        let Frame::Line(bytes) = frame else { return Outcome::Malformed };
-        let Some(text) = text_of(&bytes) else { return Outcome::Malformed };
-        let message = message::of(text);
-        if !self.settings.get().severity.lets_pass(message.severity) {
-            return Outcome::Filtered;
+    /// What comes of a frame, and what is stored of it.
+    fn outcome(&mut self, frame: Frame, from: &str) -> (Outcome, Option<Event>) {
+        match frame {
+            Frame::Broken(fault) => (Outcome::Malformed, Some(deed::of_fault(from, fault))),
+            Frame::Line(bytes) => match text_of(bytes) {
+                Ok(text) if text.trim().is_empty() => (Outcome::Malformed, None),
+                Ok(text) => self.parse(text, from),
+                Err(bytes) => (Outcome::Malformed, Some(deed::of_bytes(from, bytes))),
+            },
         }
-        Outcome::Parsed(if self.records { record::json_of(&message) } else { Vec::new() })
+    }
+
+    fn parse(&mut self, text: String, from: &str) -> (Outcome, Option<Event>) {
+        let message = message::of(&text);
+        if !self.settings.get().severity.lets_pass(message.severity) {
+            return (Outcome::Filtered, None);
+        }
+        let record = if self.records { record::json_of(&message) } else { Vec::new() };
+        deed::speaker_of(&message, from, &mut self.speaker);
+        let kind = deed::kind_of(&message);
+        (Outcome::Parsed(record), Some(deed::of_text(kind, &self.speaker, text)))
     }
 
     /// A line in, an outcome out. One that was abandoned meanwhile sends nothing: the cast is refused,
     /// and if it was under way before, the sink finds that the slip is void.
-    fn take(&mut self, frame: Frame) -> Result<(), Gone> {
+    ///
+    /// It is stored last: by then it is certain that it does not count as lost.
+    fn take(&mut self, line: Line) -> Result<(), Gone> {
         let Some(slip) = self.seat.take_up() else { return Ok(()) };
         self.meet_chaos();
-        let outcome = self.outcome(frame);
+        let (outcome, event) = self.outcome(line.frame, &line.from.name);
         router::cast_patiently(&self.sink, sink::Msg::Outcome(slip, outcome))?;
-        self.seat.passed_on();
+        if self.seat.passed_on()
+            && let Some(event) = event
+        {
+            self.store(event, line.token);
+        }
         Ok(())
+    }
+
+    /// With the next batch. That a batch was refused shows in the end: more was kept than is stored.
+    fn store(&mut self, event: Event, token: Option<Token>) {
+        self.place.desk.stats().kept.up();
+        let stored = match token {
+            Some(token) => self.writer.store_with(event, token.into_receipt()),
+            None => self.writer.store(event),
+        };
+        tell_if_refused(stored);
     }
 
     /// The crash point of `--chaos` and the point at which it hangs with `--hang`: the line is in
@@ -112,6 +161,12 @@ impl Parser {
             self.place.desk.stats().hung.up();
             hang::wait_in_vain();
         }
+    }
+}
+
+fn tell_if_refused(stored: Result<(), NotStored>) {
+    if let Err(NotStored { why, events, .. }) = stored {
+        eprintln!("collector: {} lines are not stored: {why}", events.len());
     }
 }
 
@@ -130,8 +185,11 @@ impl Service for Parser {
 
     fn handle(&mut self, msg: Msg, _: &mut Context<Self>) -> Result<Next, Gone> {
         match msg {
-            Msg::Barrier(reply) => reply.send(()),
-            Msg::Frame(frame) => self.take(frame)?,
+            Msg::Barrier(reply) => {
+                tell_if_refused(self.writer.flush());
+                reply.send(());
+            }
+            Msg::Line(line) => self.take(line)?,
         }
         Ok(Next::Continue)
     }
@@ -144,16 +202,20 @@ impl Service for Parser {
 
     fn label(msg: &Msg) -> &'static str {
         match msg {
-            Msg::Frame(_) => "frame",
+            Msg::Line(_) => "frame",
             Msg::Barrier(_) => "barrier",
         }
     }
 }
 
-/// The text of a line, without its end; `None` if it is none.
-fn text_of(bytes: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(bytes).ok()?.trim_end_matches(['\n', '\r', '\0']);
-    (!text.contains('\0') && !text.trim().is_empty()).then_some(text)
+/// The text of a line, without its end; or what it is, without its end, if it is no text.
+fn text_of(mut bytes: Vec<u8>) -> Result<String, Vec<u8>> {
+    let end = bytes.iter().rposition(|byte| !b"\n\r\0".contains(byte)).map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    if bytes.contains(&0) {
+        return Err(bytes);
+    }
+    String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes)
 }
 
 #[cfg(test)]
@@ -161,11 +223,13 @@ mod tests {
     use super::text_of;
 
     #[test]
-    fn text_is_utf8_without_nul_and_not_blank() {
-        assert_eq!(text_of(b"<13>a\r\n"), Some("<13>a"));
-        assert_eq!(text_of(b"<13>a\n\0"), Some("<13>a"));
-        for not_text in [&b""[..], b"\n", b" \t\r\n", b"a\0b", b"caf\xe9"] {
-            assert_eq!(text_of(not_text), None, "{not_text:?}");
-        }
+    fn text_is_utf8_without_nul_and_what_is_none_stays_as_it_is() {
+        let text = |text: &str| Ok(text.to_owned());
+        assert_eq!(text_of(b"<13>a\r\n".to_vec()), text("<13>a"));
+        assert_eq!(text_of(b"<13>a\n\0".to_vec()), text("<13>a"));
+        assert_eq!(text_of(b" \t\r\n".to_vec()), text(" \t"));
+        assert_eq!(text_of(Vec::new()), text(""));
+        assert_eq!(text_of(b"a\0b\n".to_vec()), Err(b"a\0b".to_vec()));
+        assert_eq!(text_of(b"caf\xe9\r\n".to_vec()), Err(b"caf\xe9".to_vec()));
     }
 }

@@ -15,7 +15,7 @@ use underpin::config::{Config, Reader};
 use underpin::{CallError, CastError, Deadline, Handle, Reply};
 
 use crate::foreman;
-use crate::framing::Frame;
+use crate::line::Line;
 use crate::parser;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -28,10 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Gone(String);
-
-/// Where lines come from: a connection, a peer, a file. The lines of one go to one parser at a time, so
-/// that they stay in order.
-pub(crate) type Source = u64;
 
 /// Knows the present table.
 #[derive(Clone)]
@@ -153,19 +149,19 @@ impl Route {
         self.settings.get().max_line
     }
 
-    /// Hands a frame over, and waits as long as that takes: the source is slowed to the pace of
+    /// Hands a line over, and waits as long as that takes: the source is slowed to the pace of
     /// its parser.
-    pub(crate) fn send(&mut self, source: Source, frame: Frame) -> Result<(), Gone> {
+    pub(crate) fn send(&mut self, line: Line) -> Result<(), Gone> {
         self.turn();
-        cast_patiently(self.parser_of(source), parser::Msg::Frame(frame))?;
+        cast_patiently(self.parser_of(line.from.number), parser::Msg::Line(line))?;
         self.stats().received.up();
         Ok(())
     }
 
-    /// Hands a frame over, or gives it up, counted, when its parser was busy for a second.
-    pub(crate) fn offer(&mut self, source: Source, frame: Frame) {
+    /// Hands a line over, or gives it up, counted, when its parser was busy for a second.
+    pub(crate) fn offer(&mut self, line: Line) {
         self.turn();
-        let accepted = self.parser_of(source).cast(parser::Msg::Frame(frame)).is_ok();
+        let accepted = self.parser_of(line.from.number).cast(parser::Msg::Line(line)).is_ok();
         let counter = if accepted { &self.stats().received } else { &self.stats().udp_dropped };
         counter.up();
     }
@@ -191,7 +187,7 @@ impl Route {
         used.map(|(_, parser)| parser).all(|parser| is_done(parser, until))
     }
 
-    fn parser_of(&mut self, source: Source) -> &Handle<parser::Msg> {
+    fn parser_of(&mut self, source: u64) -> &Handle<parser::Msg> {
         let index = (source % self.table.parsers.len() as u64) as usize;
         self.used |= 1 << index;
         &self.table.parsers[index]

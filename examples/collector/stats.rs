@@ -29,6 +29,8 @@ pub(crate) struct Stats {
     /// Of these, those that were not severe enough to be written.
     pub(crate) filtered: Counter,
     pub(crate) malformed: Counter,
+    /// Handed to the store.
+    pub(crate) kept: Counter,
     /// In the hands of a service that crashed, or hung and was abandoned.
     pub(crate) lost: Counter,
     /// Of parsers and of the sink. Each is followed by a restart.

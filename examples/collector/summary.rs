@@ -8,6 +8,7 @@ use std::time::Duration;
 use underpin::config::Snapshot;
 use underpin::{ShutdownReport, Unstopped};
 
+use crate::archive::Archive;
 use crate::parser;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -17,6 +18,7 @@ use crate::tree::Tree;
 pub(crate) struct Summary<'a> {
     stats: &'a Stats,
     config: Snapshot<Settings>,
+    archive: &'a Archive,
     lost: u64,
     took: Duration,
 }
@@ -29,9 +31,10 @@ pub(crate) fn say(line: &dyn Display) {
 
 impl<'a> Summary<'a> {
     /// To be called when everything has stopped.
-    pub(crate) fn of(stats: &'a Stats, tree: &Tree, took: Duration) -> Self {
+    pub(crate) fn of(stats: &'a Stats, tree: &'a Tree, took: Duration) -> Self {
         tree.clear_desks();
-        Self { stats, config: tree.config.snapshot(), lost: stats.lost.get() + stats.left.get(), took }
+        let lost = stats.lost.get() + stats.left.get();
+        Self { stats, config: tree.config.snapshot(), archive: &tree.archive, lost, took }
     }
 
     pub(crate) fn lost(&self) -> u64 {
@@ -52,7 +55,7 @@ impl<'a> Summary<'a> {
         let seconds = self.took.as_secs_f64();
         let stats = self.stats;
         format!(
-            r#"{{"received":{},"parsed":{},"filtered":{},"malformed":{},"lost":{},"restarts":{},"hung":{},"abandoned":{abandoned},"config_version":{},"config_degraded":{},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
+            r#"{{"received":{},"parsed":{},"filtered":{},"malformed":{},"lost":{},"restarts":{},"hung":{},"abandoned":{abandoned},"stored":{},"recovered":{},"config_version":{},"config_degraded":{},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
             stats.received.get(),
             stats.parsed.get(),
             stats.filtered.get(),
@@ -60,6 +63,8 @@ impl<'a> Summary<'a> {
             self.lost,
             stats.crashes.get(),
             stats.hung.get(),
+            self.archive.stored(),
+            self.archive.recovered(),
             self.config.version(),
             self.config.degraded().is_some(),
             stats.received.get() as f64 / seconds.max(1e-9),
@@ -92,6 +97,7 @@ impl<'a> Summary<'a> {
             (&stats.unread, "files were not read to their end"),
         ];
         let mut wrong = told(&said);
+        wrong.extend(self.archive.went_wrong(stats));
         wrong.extend(report.unstopped.iter().filter(|one| !self.is_meant(one)).map(Unstopped::to_string));
         if !report.exit.is_calm() {
             wrong.push(report.to_string());

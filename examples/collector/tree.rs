@@ -6,18 +6,21 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use underpin::config::Config;
+use underpin::events::EventStore;
 use underpin::{ChildSpec, DynamicSupervisor, Foundation, Handle, Supervisor};
 
+use crate::archive::Archive;
 use crate::args::{Args, Job};
+use crate::board::Board;
 use crate::desk::Desk;
 use crate::doors::Doors;
 use crate::foreman::{self, Crew};
 use crate::hang::{self, GRACE, STUCK};
-use crate::parser::{self, Place};
+use crate::parser::{self, Place, Tools};
 use crate::router::Router;
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::{chaos, drain, events, gate, listener, log, medic, progress, sink, udp};
+use crate::{acks, chaos, drain, events, gate, listener, log, medic, progress, sink, udp};
 
 /// How often parsers may crash. A line that crashes its parser costs that line, however often it
 /// comes: there is nothing to escalate to.
@@ -34,6 +37,7 @@ pub(crate) struct Tree {
     pub(crate) foundation: Foundation,
     pub(crate) router: Router,
     pub(crate) config: Config<Settings>,
+    pub(crate) archive: Archive,
     crew: Arc<Crew>,
     desk_of_sink: Arc<Desk>,
 }
@@ -71,7 +75,9 @@ pub(crate) fn plant(
     if let Some(path) = &args.out {
         sink::prepare(path, args.job.files().iter().chain(&args.config))?;
     }
-    let (pipeline, parts) = pipeline(args, config, stats);
+    let archive = Archive::open(args.data.as_deref())?;
+    let (pipeline, parts) = pipeline(args, config, stats, archive.store());
+    let board = args.ack.then(Board::default);
     let medic = args.hang.map(|_| medic::spec(pipeline.reference()));
     let to_medic = medic.as_ref().map(ChildSpec::handle);
     let mut root = Foundation::builder("collector")
@@ -85,6 +91,10 @@ pub(crate) fn plant(
     {
         root = root.child(progress::spec(stats, lines)); // first, so that it sees everything
     }
+    if let Some(board) = &board {
+        root = root.child(acks::spec(board));
+    }
+    root = root.supervisor(archive.store().supervisor());
     if let Some(medic) = medic {
         root = root.child(medic);
     }
@@ -94,7 +104,7 @@ pub(crate) fn plant(
     let drain = drain::spec(Arc::clone(&parts.crew), parts.sink, to_wait_for);
     root = root.supervisor(pipeline).child(drain).child(foreman);
     if let Some(doors) = doors {
-        root = root.supervisor(intake(doors, &parts.router));
+        root = root.supervisor(intake(doors, &parts.router, board));
     }
     if let Some(every) = args.chaos {
         root = root.child(chaos::crashes(&parts.crew, every));
@@ -104,7 +114,7 @@ pub(crate) fn plant(
     }
     let foundation = root.start().map_err(|error| error.to_string())?;
     let Parts { router, crew, desk_of_sink, .. } = parts;
-    Ok(Tree { foundation, router, config: config.clone(), crew, desk_of_sink })
+    Ok(Tree { foundation, router, config: config.clone(), archive, crew, desk_of_sink })
 }
 
 /// What others need of the pipeline.
@@ -115,12 +125,23 @@ struct Parts {
     desk_of_sink: Arc<Desk>,
 }
 
-fn pipeline(args: &Args, config: &Config<Settings>, stats: &Arc<Stats>) -> (Supervisor, Parts) {
+fn pipeline(
+    args: &Args,
+    config: &Config<Settings>,
+    stats: &Arc<Stats>,
+    store: &EventStore,
+) -> (Supervisor, Parts) {
     let desk = Desk::new(stats);
     let sink_spec = sink::spec(stats, &desk, args.out.clone());
     let sink = sink_spec.handle();
     let mut pipeline = Supervisor::new("pipeline").intensity(CRASHES.0, CRASHES.1).child(sink_spec);
-    let crew = Arc::new(crew(args, config, stats, &sink));
+    let tools = Tools {
+        sink: sink.clone(),
+        config: config.clone(),
+        store: store.clone(),
+        records: args.out.is_some(),
+    };
+    let crew = Arc::new(crew(tools, stats, args.hang.is_some()));
     for _ in 0..config.load().workers {
         pipeline = crew.hire_into(pipeline);
     }
@@ -128,12 +149,11 @@ fn pipeline(args: &Args, config: &Config<Settings>, stats: &Arc<Stats>) -> (Supe
     (pipeline, Parts { router, sink, crew, desk_of_sink: desk })
 }
 
-fn crew(args: &Args, config: &Config<Settings>, stats: &Arc<Stats>, sink: &Handle<sink::Msg>) -> Crew {
-    let (config, stats, sink) = (config.clone(), Arc::clone(stats), sink.clone());
-    let (records, is_to_hang) = (args.out.is_some(), args.hang.is_some());
+fn crew(tools: Tools, stats: &Arc<Stats>, is_to_hang: bool) -> Crew {
+    let stats = Arc::clone(stats);
     Crew::new(move |index| {
         let place = new_place(&stats);
-        let mut parser = parser::spec(index, Arc::clone(&place), sink.clone(), config.clone(), records);
+        let mut parser = parser::spec(index, Arc::clone(&place), tools.clone());
         if is_to_hang {
             parser = parser.stuck_after(STUCK).shutdown(GRACE);
         }
@@ -145,7 +165,7 @@ fn new_place(stats: &Arc<Stats>) -> Arc<Place> {
     Arc::new(Place { desk: Desk::new(stats), crash: AtomicBool::new(false), hang: AtomicBool::new(false) })
 }
 
-fn intake(doors: &Arc<Doors>, router: &Router) -> Supervisor {
+fn intake(doors: &Arc<Doors>, router: &Router, board: Option<Board>) -> Supervisor {
     let connections = DynamicSupervisor::new("connections")
         .max_children(listener::most_connections())
         .shutdown(CONNECTIONS_STOP);
@@ -154,6 +174,6 @@ fn intake(doors: &Arc<Doors>, router: &Router) -> Supervisor {
         .intensity(FAILURES.0, FAILURES.1)
         .supervisor(connections)
         .child(udp::spec(doors, router.clone()))
-        .child(listener::spec(doors, reference, router.clone()))
+        .child(listener::spec(doors, reference, router.clone(), board))
         .child(gate::spec(doors))
 }

@@ -10,7 +10,8 @@ use underpin::{ChildSpec, Context, Exit, Init, Next, Service, child};
 
 use crate::doors::Doors;
 use crate::framing::{Fault, Frame};
-use crate::router::{Route, Router, Source};
+use crate::line::Source;
+use crate::router::{Route, Router};
 
 /// No datagram is longer.
 const LONGEST: usize = 64 * 1024;
@@ -27,13 +28,20 @@ pub(crate) struct Udp {
     doors: Arc<Doors>,
     route: Route,
     buffer: Vec<u8>,
+    /// Who has sent last: mostly it is he who sends next.
+    last: Option<(SocketAddr, Arc<Source>)>,
 }
 
 /// Describes the service behind the UDP socket.
 pub(crate) fn spec(doors: &Arc<Doors>, router: Router) -> ChildSpec<Udp> {
     let doors = Arc::clone(doors);
-    child("udp", move || Udp { doors: Arc::clone(&doors), route: router.route(), buffer: vec![0; LONGEST] })
-        .capacity(1)
+    child("udp", move || Udp {
+        doors: Arc::clone(&doors),
+        route: router.route(),
+        buffer: vec![0; LONGEST],
+        last: None,
+    })
+    .capacity(1)
 }
 
 impl Udp {
@@ -41,10 +49,21 @@ impl Udp {
         let (bytes, peer) = self.doors.udp.recv_from(&mut self.buffer)?;
         let is_knock = bytes == 0 && self.doors.is_shut();
         if !is_knock {
-            let frame = self.frame(bytes);
-            self.route.offer(source_of(peer), frame);
+            let line = self.source(peer).line(self.frame(bytes));
+            self.route.offer(line);
         }
         Ok(())
+    }
+
+    fn source(&mut self, peer: SocketAddr) -> Arc<Source> {
+        match &self.last {
+            Some((last, source)) if *last == peer => Arc::clone(source),
+            _ => {
+                let source = Source::new(number_of(peer), &peer.ip());
+                self.last = Some((peer, Arc::clone(&source)));
+                source
+            }
+        }
     }
 
     fn frame(&mut self, bytes: usize) -> Frame {
@@ -70,7 +89,7 @@ fn is_silence(error: &io::Error) -> bool {
 }
 
 /// The datagrams of one peer stay in order.
-fn source_of(peer: SocketAddr) -> Source {
+fn number_of(peer: SocketAddr) -> u64 {
     let mut hasher = DefaultHasher::new();
     peer.hash(&mut hasher);
     hasher.finish()
