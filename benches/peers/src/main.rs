@@ -13,6 +13,7 @@ mod scale;
 
 use std::collections::BTreeSet;
 
+use contenders::disk;
 use measure::{Contestant, Timing, beside_a_busy_thread};
 use options::{Options, USAGE};
 use report::{Entry, Figure};
@@ -30,6 +31,9 @@ fn main() {
     });
     if options.instructions {
         return count(&rows, &options);
+    }
+    if disk::ROWS.iter().any(|id| options.wants_row(id)) {
+        eprintln!("files: {}", disk::whereabouts());
     }
     print!("{}", options.format.head());
     // First: memory that other rows have freed would be taken again and not be seen.

@@ -1,6 +1,12 @@
 //! The table: what is measured, against whom, and how far it has to come.
 
-use crate::contenders::{Arena, config, erlang, flume, kanal, ours, raw, std, tonari};
+use crate::contenders::disk;
+use crate::contenders::disk::file::{Appended, Bare, Filled};
+#[cfg(feature = "disk-peers")]
+use crate::contenders::disk::{fjall::Fjall, redb::Redb, sqlite::Sqlite};
+use crate::contenders::ours_events::{self, Event};
+use crate::contenders::sample::Plain;
+use crate::contenders::{Arena, config, deque, erlang, flume, kanal, ours, raw, std, tonari};
 #[cfg(feature = "async-peers")]
 use crate::contenders::{actix, kameo, ractor, spawned_tasks, spawned_threads};
 use crate::measure::Timing;
@@ -164,9 +170,93 @@ fn settings() -> Vec<Row> {
     ]
 }
 
+// ---- events ------------------------------------------------------------------------------
+
+/// Something done with events, by so many clients at once.
+fn event(id: &'static str, measure: &'static str, clients: usize, ours: fn() -> Arena) -> Row {
+    Row { id, measure, clients, timing: Timing::Loop, busy: false, is_counted: false, ours, peers: vec![] }
+}
+
+/// Into a store that keeps the newest. Both sides store the same events; what is the least that an event can be is
+/// there to compare.
+fn kept(measure: &'static str, clients: usize, deque: Peer) -> Row {
+    let peers = vec![
+        deque,
+        against("crossbeam, our events", raw::kept::<Event, 1024>, 0.5),
+        beside("VecDeque of plain bytes", deque::kept::<Plain>),
+        beside("crossbeam, plain bytes", raw::kept::<Plain, 1024>),
+    ];
+    Row { peers, ..event("D1", measure, clients, ours_events::kept) }
+}
+
+/// Onto a disk, a thousand at a time.
+fn durable_batches() -> Row {
+    let peers = vec![
+        against("write + fdatasync", disk::batches::<Appended>, 1.1),
+        beside("the same, zero-filled", disk::batches::<Filled>),
+        #[cfg(feature = "disk-peers")]
+        against("okaywal", disk::batches::<::okaywal::WriteAheadLog>, 1.0),
+        #[cfg(feature = "disk-peers")]
+        against("fjall", disk::batches::<Fjall>, 1.0),
+        #[cfg(feature = "disk-peers")]
+        against("redb", disk::batches::<Redb>, 1.0),
+        #[cfg(feature = "disk-peers")]
+        against("SQLite", disk::batches::<Sqlite>, 1.0),
+    ];
+    Row { peers, ..event("D2", "1,000 events durable together", 1, ours_events::durable_batches) }
+}
+
+/// Onto a disk, each by itself.
+fn durable_each(measure: &'static str, writers: usize) -> Row {
+    let peers = vec![
+        against("one fdatasync", disk::each::<Bare>, 1.1),
+        beside("write + fdatasync", disk::each::<Appended>),
+        beside("the same, zero-filled", disk::each::<Filled>),
+        #[cfg(feature = "disk-peers")]
+        beside("okaywal", disk::each::<::okaywal::WriteAheadLog>),
+        #[cfg(feature = "disk-peers")]
+        beside("fjall", disk::each::<Fjall>),
+        #[cfg(feature = "disk-peers")]
+        beside("redb", disk::each::<Redb>),
+        #[cfg(feature = "disk-peers")]
+        beside("SQLite", disk::each::<Sqlite>),
+    ];
+    Row { peers, ..event("D3", measure, writers, ours_events::durable_each) }
+}
+
+/// Out of a store of so many.
+fn query<const EVENTS: u64>(measure: &'static str) -> Row {
+    let peers = vec![
+        beside("scan of a VecDeque", deque::scan::<Event, EVENTS>),
+        beside("VecDeque with a map", deque::index::<Event, EVENTS>),
+    ];
+    Row { peers, ..event("Q1", measure, 1, ours_events::query::<EVENTS>) }
+}
+
+/// Back from a disk.
+fn recovery() -> Row {
+    let peers = vec![beside("its files read", ours_events::files_read)];
+    Row { peers, ..event("Q2", "journal of 100,000 events opened", 1, ours_events::recovery) }
+}
+
+fn events() -> Vec<Row> {
+    vec![
+        kept("event stored, 1 producer", 1, beside("VecDeque of our events", deque::kept::<Event>)),
+        kept("event stored, 2 producers", 2, against("VecDeque of our events", deque::kept::<Event>, 1.0)),
+        durable_batches(),
+        durable_each("event durable, 1 writer", 1),
+        durable_each("event durable, 2 writers", 2),
+        durable_each("event durable, 4 writers", 4),
+        durable_each("event durable, 8 writers", 8),
+        query::<10_000>("by correlation, of 10,000 events"),
+        query::<1_000_000>("by correlation, of 1,000,000 events"),
+        recovery(),
+    ]
+}
+
 /// All of it.
 pub fn rows() -> Vec<Row> {
-    kernel().into_iter().chain(settings()).collect()
+    kernel().into_iter().chain(settings()).chain(events()).collect()
 }
 
 fn kernel() -> Vec<Row> {

@@ -5,6 +5,8 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+use super::deque::Newest;
+use super::sample::Sample;
 use super::{Arena, Bout, Cast, LAST, casts};
 
 const REQUESTS: usize = 1024;
@@ -57,6 +59,38 @@ pub fn sink<const CAPACITY: usize>() -> Arena {
         Box::new(move |n| {
             casts(n, |cast| sender.send(cast).expect("the sink is alive"));
             acknowledged.recv().expect("the sink is alive");
+        }) as Box<dyn Bout>
+    })
+}
+
+/// What producers of events send.
+enum Parcel<T> {
+    Event(T),
+    /// All events of a producer are before it.
+    Last(Sender<()>),
+}
+
+fn keep<T>(parcels: &Receiver<Parcel<T>>) {
+    let mut events = Newest::new();
+    while let Ok(parcel) = parcels.recv() {
+        match parcel {
+            Parcel::Event(event) => drop(events.push(event)),
+            Parcel::Last(kept) => drop(kept.send(())),
+        }
+    }
+}
+
+/// A store of the newest events: by value to the one thread that keeps them.
+pub fn kept<T: Sample, const CAPACITY: usize>() -> Arena {
+    let (sender, parcels) = bounded(CAPACITY);
+    thread::spawn(move || keep::<T>(&parcels));
+    Box::new(move || {
+        let (sender, (done, kept)) = (sender.clone(), bounded(1));
+        let send = move |parcel| sender.send(parcel).expect("the store is alive");
+        Box::new(move |n| {
+            (0..n).for_each(|i| send(Parcel::Event(T::new(i, i))));
+            send(Parcel::Last(done.clone()));
+            kept.recv().expect("the store is alive");
         }) as Box<dyn Bout>
     })
 }
