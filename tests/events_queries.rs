@@ -326,3 +326,26 @@ fn where_nothing_is_on_its_way_a_store_that_never_started_is_seen_at_once() {
     drop(app);
     assert_eq!(store.fresh().expect("nothing is on its way").len(), 1);
 }
+
+#[test]
+fn who_asks_a_full_store_does_not_hold_up_a_writer() {
+    let store = EventStore::builder().capacity(1).in_memory();
+    let _app = started(&store);
+    let mut writer = store.writer().batch(MAX_BATCH).expect("nothing lies in it");
+    let held = hang(&store, "x");
+    store.store(event("fills it")).expect("it is sent");
+    writer.store(event("lies in it")).expect("it is allowed");
+    let asks = {
+        let store = store.clone();
+        aside(move || store.fresh().map(|found| found.len()))
+    };
+    // In so many the question comes to wait for room, which is for 5 s.
+    let slowest = (0..40_000).map(|n| {
+        let began = std::time::Instant::now();
+        writer.store(event(n)).expect("it is allowed");
+        began.elapsed()
+    });
+    assert!(slowest.max().expect("there are some") < 2 * SECOND);
+    drop(held);
+    assert!(asks.done().is_ok());
+}

@@ -377,6 +377,8 @@ impl Door {
 
     pub(crate) fn send_buffered(&self, deadline: Deadline) -> Result<(), Behind> {
         for buffer in self.shard.buffers() {
+            // Before it is opened: its writer must not wait because somebody asks.
+            self.wait_for_room(deadline);
             let now = self.handle.core().clock().now();
             let within = deadline.instant().map(|until| until.saturating_duration_since(now));
             let open = buffer.open_within(within);
@@ -384,7 +386,6 @@ impl Door {
             if open.is_empty() {
                 continue;
             }
-            self.wait_for_room(deadline);
             let batch = open.take(&self.shard.spent);
             if mutant!(SendUnlocked) {
                 drop(open);
