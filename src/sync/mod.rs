@@ -5,6 +5,8 @@
 //! ([`model`](self)), with the same names, signatures and behaviour. What the two must agree on
 //! is tested operation by operation in `conformance`.
 
+#[cfg(all(test, underpin_loom))]
+pub(crate) mod checks;
 mod clock;
 #[cfg(all(test, feature = "loom"))]
 mod conformance;

@@ -24,29 +24,9 @@ use super::subscription::Subscription;
 use super::tree::{Origin, Tree};
 use super::watch::Watch;
 use crate::service::deadline::Deadline;
-use crate::sync::model::{Mutant, finds_mutant, model_with};
-use crate::sync::{self, Clock, JoinHandle};
-
-/// With so many preemptions in an execution every mutant is found.
-const PREEMPTIONS: usize = 3;
-
-/// The protocol holds.
-fn holds(name: &str, body: impl Fn() + Send + Sync + 'static) {
-    println!("{name}: {} executions", model_with(PREEMPTIONS, body));
-}
-
-/// The model of it finds the mutant.
-fn finds(mutant: Mutant, body: impl Fn() + Send + Sync + 'static) {
-    println!("{mutant:?}: found after {} executions", finds_mutant(mutant, PREEMPTIONS, body));
-}
-
-fn thread<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    sync::spawn(String::new(), None, main).expect("a model's threads are free")
-}
-
-fn joined<T>(thread: JoinHandle<T>) -> T {
-    thread.join().expect("a model's panics do not leave their threads")
-}
+use crate::sync::checks::{finds, holds, joined, thread};
+use crate::sync::model::Mutant;
+use crate::sync::{Clock, JoinHandle};
 
 /// A configuration of two values, at version 1, and its board.
 #[derive(Clone)]

@@ -29,39 +29,15 @@ use crate::service::deadline::Deadline;
 use crate::service::handle::Handle;
 use crate::service::mailbox::Overflow;
 use crate::supervisor::spec::ChildSpec;
-
-use crate::sync::model::{Mutant, finds_mutant, model_with};
+use crate::sync::checks::{finds, holds, holds_at, joined, thread};
+use crate::sync::model::Mutant;
 use crate::sync::{self, Clock, JoinHandle, Pace};
 use crate::testing::Solo;
 
-/// With so many preemptions in an execution every mutant is found.
-const PREEMPTIONS: usize = 3;
 /// For models with much in them.
 const FEW_PREEMPTIONS: usize = 2;
 /// For those with a service and two more.
 const ONE_PREEMPTION: usize = 1;
-
-/// The protocol holds.
-fn holds(name: &str, body: impl Fn() + Send + Sync + 'static) {
-    holds_at(PREEMPTIONS, name, body);
-}
-
-fn holds_at(preemptions: usize, name: &str, body: impl Fn() + Send + Sync + 'static) {
-    println!("{name}: {} executions", model_with(preemptions, body));
-}
-
-/// The model of it finds the mutant.
-fn finds(mutant: Mutant, body: impl Fn() + Send + Sync + 'static) {
-    println!("{mutant:?}: found after {} executions", finds_mutant(mutant, PREEMPTIONS, body));
-}
-
-fn thread<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    sync::spawn(String::new(), None, main).expect("a model's threads are free")
-}
-
-fn joined<T>(thread: JoinHandle<T>) -> T {
-    thread.join().expect("a model's panics do not leave their threads")
-}
 
 // ---- a store -----------------------------------------------------------------------------
 

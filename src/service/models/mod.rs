@@ -44,33 +44,13 @@ use super::zombies::Zombies;
 use super::{scope, worker};
 use crate::error::{CallError, ErrorKind, Reactions, SharedError};
 use crate::registry::Registry;
-use crate::sync::model::{Mutant, finds_mutant, model, model_with};
+use crate::sync::checks::{finds, holds, joined, thread};
+use crate::sync::model::{Mutant, model};
 use crate::sync::{self, Clock, JoinHandle};
-
-/// With so many preemptions in an execution every mutant is found; two are too few for some.
-const PREEMPTIONS: usize = 3;
-
-/// The protocol holds.
-fn holds(name: &str, body: impl Fn() + Send + Sync + 'static) {
-    println!("{name}: {} executions", model_with(PREEMPTIONS, body));
-}
 
 /// The protocol holds, as far as two preemptions show: for models with many threads.
 fn holds_at_two(name: &str, body: impl Fn() + Send + Sync + 'static) {
     println!("{name}: {} executions", model(body));
-}
-
-/// The model of it finds the mutant.
-fn finds(mutant: Mutant, body: impl Fn() + Send + Sync + 'static) {
-    println!("{mutant:?}: found after {} executions", finds_mutant(mutant, PREEMPTIONS, body));
-}
-
-fn thread<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    sync::spawn(String::new(), None, main).expect("a model's threads are free")
-}
-
-fn joined<T>(thread: JoinHandle<T>) -> T {
-    thread.join().expect("a model's panics do not leave their threads")
 }
 
 /// A deadline that never comes: in a model no time passes.
