@@ -1,42 +1,39 @@
 //! A store with a journal: what was stored is there again, whatever happened in between.
 #![cfg(feature = "journal")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod common;
+mod events_common;
 
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use events_common::{Dir, hang};
 use underpin::events::{
-    Correlation, Event, EventId, EventStore, Expected, Journal, JournalError, Query, SNAPSHOT, StoreBuilder,
+    Correlation, Event, EventId, EventStore, Expected, Journal, JournalError, Refusal, SNAPSHOT, StoreBuilder,
 };
 use underpin::{Overflow, Supervisor, SupervisorHandle};
 
 /// How far numbers go on beyond those that are known.
 const STEP: u64 = 1 << 30;
 
-struct Place(PathBuf);
+struct Place(Dir);
 
 impl Place {
     fn new(name: &str) -> Self {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        drop(fs::remove_dir_all(&dir));
-        Self(dir)
+        Self(Dir::new(name))
     }
 
     fn started(&self, builder: StoreBuilder) -> (EventStore, SupervisorHandle) {
-        let store = builder.journal(Journal::at(&self.0)).open().expect("it opens");
+        let store = builder.journal(Journal::at(&self.0.0)).open().expect("it opens");
         let app = Supervisor::new("app").supervisor(store.supervisor()).start().expect("it starts");
         (store, app)
     }
 
     fn segment(&self) -> PathBuf {
-        let files = fs::read_dir(&self.0).expect("it is there").map(|file| file.expect("it is").path());
+        let files = fs::read_dir(&self.0.0).expect("it is there").map(|file| file.expect("it is").path());
         let is_segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "journal");
         files.into_iter().find(is_segment).expect("there is one")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.0));
     }
 }
 
@@ -79,8 +76,7 @@ fn a_batch_is_durable_as_a_whole_however_large() {
 /// Four threads store into four shards, whose numbers come into the journal in no order.
 fn mixed(place: &Place) -> u64 {
     const EACH: u64 = 1_500;
-    let builder =
-        EventStore::builder().shards(4).overflow(Overflow::Block(std::time::Duration::from_secs(30)));
+    let builder = EventStore::builder().shards(4).overflow(Overflow::Block(Duration::from_secs(30)));
     let (store, _app) = place.started(builder);
     std::thread::scope(|scope| {
         for thread in 0..4_u128 {
@@ -136,7 +132,7 @@ fn what_memory_has_no_more_is_read_back_in_the_order_of_the_stream() {
 #[test]
 fn a_stream_is_rebuilt_from_its_snapshot_though_what_was_before_is_deleted() {
     let place = Place::new("deleted");
-    let journal = || Journal::at(&place.0).segment_bytes(64 << 10).retain_bytes(Some(128 << 10));
+    let journal = || Journal::at(&place.0.0).segment_bytes(64 << 10).retain_bytes(Some(128 << 10));
     let started = || {
         let store = EventStore::builder().max_events(10).journal(journal()).open().expect("it opens");
         let app = Supervisor::new("app").supervisor(store.supervisor()).start().expect("it starts");
@@ -175,22 +171,40 @@ fn what_is_broken_after_an_orderly_stop_is_not_taken_for_a_write_that_was_cut_of
     let at = bytes.windows(12).position(|window| window == b"the last one").expect("it is there");
     bytes[at] ^= 1;
     fs::write(place.segment(), bytes).expect("it can be written");
-    let refused = EventStore::builder().journal(Journal::at(&place.0)).open().expect_err("it is corrupt");
+    let refused = EventStore::builder().journal(Journal::at(&place.0.0)).open().expect_err("it is corrupt");
     assert!(matches!(refused, JournalError::Corrupt { .. }), "{refused}");
-    let lenient = EventStore::builder().journal(Journal::at(&place.0)).without_journal_if_bad();
+    let lenient = EventStore::builder().journal(Journal::at(&place.0.0)).without_journal_if_bad();
     let store = lenient.open().expect("in memory");
     assert!(store.journal().expect("it was to have one").trouble.is_some());
     assert!(store.published().get(last).is_none());
 }
 
 #[test]
-fn a_sync_says_what_is_not_in_the_journal() {
-    let place = Place::new("sync");
-    let (store, _app) = place.started(EventStore::builder());
-    store.store(Event::of("a", "x")).expect("it is stored");
-    store.sync().expect("it is durable");
-    let found = store.query(&Query::new().kind("a")).expect("it keeps up");
-    assert_eq!(found.entries.len(), 1);
+fn what_a_journal_that_is_behind_does_not_take_is_told_and_counted_and_said_in_it() {
+    let place = Place::new("behind");
+    let builder = || EventStore::builder().journal_capacity(1).journal_patience(Duration::ZERO);
+    let (store, app) = place.started(builder());
+    let held = hang(&store, "x"); // who is told of what is durable: the journal
+    // One waits in its mailbox; the others stay in memory, and nobody waits for the journal.
+    store.store(Event::of("queued", "x")).expect("it is stored");
+    for _ in 0..5 {
+        let refused = store.store_sync(Event::of("skipped", "x")).expect_err("it is not durable");
+        assert!(matches!(refused.why, Refusal::NotDurable { .. }), "{refused}");
+    }
+    assert_eq!(store.fresh().expect("memory goes on").len(), 7);
     let journal = store.journal().expect("it has one");
-    assert_eq!((journal.written, journal.unsynced, journal.unjournaled), (1, 0, 0));
+    assert!(journal.trouble.is_some() && journal.unjournaled == 5, "{journal:?}");
+    drop(held);
+    let behind = store.sync().expect_err("five are not there");
+    assert!(behind.to_string().contains("5 events are not in the journal"), "{behind}");
+    store.store_sync(Event::of("last", "x")).expect("it goes on");
+    store.sync().expect("that was told");
+    assert!(store.journal().expect("it has one").trouble.is_none());
+    drop((store, app));
+    let (store, _app) = place.started(builder());
+    let recovery = store.journal().expect("it has one").recovery;
+    assert_eq!((recovery.records, recovery.gap_records), (3, 5));
+    let kinds: Vec<_> = store.published().recent(10).iter().map(|entry| entry.kind().to_owned()).collect();
+    assert_eq!(kinds, ["last", "queued", "hang"]);
+    assert!(store.replay(None, 0, |count, _| count + 1).is_err(), "five are missing");
 }

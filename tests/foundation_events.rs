@@ -2,13 +2,15 @@
 //! for it.
 #![cfg(all(feature = "foundation", feature = "config", feature = "journal"))]
 
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
+mod common;
+mod events_common;
+
 use std::time::{Duration, Instant};
 
+use events_common::{Dir, hang};
 use serde_json::{Value, json};
 use underpin::config::{Changes, Config, Layers};
-use underpin::events::{Event, EventStore, Journal, Query, Receipt, ReplayError, StartFrom};
+use underpin::events::{EventStore, Journal, Query, ReplayError, StartFrom};
 use underpin::{CONFIG_RESET, CONFIG_UPDATED, Foundation, Overflow, RebuildError};
 
 fn config() -> Config<Value> {
@@ -20,27 +22,8 @@ fn started(config: &Config<Value>, store: &EventStore) -> Foundation {
     Foundation::builder("app").config(config).events(store).start().expect("it starts")
 }
 
-fn fresh_dir(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-    drop(std::fs::remove_dir_all(&dir));
-    dir
-}
-
-fn journaled(dir: &Path) -> EventStore {
-    EventStore::builder().journal(Journal::at(dir)).open().expect("it opens")
-}
-
-/// Hangs the one thread of a store until the sender goes.
-fn hang(store: &EventStore) -> Sender<()> {
-    let (hold, held) = channel::<()>();
-    let (hangs, is_hanging) = channel();
-    let receipt = Receipt::new(move |_| {
-        hangs.send(()).expect("the test waits for it");
-        let _ = held.recv();
-    });
-    store.store_with(Event::of("hang", "x"), receipt).expect("it is sent");
-    is_hanging.recv().expect("it hangs");
-    hold
+fn journaled(dir: &Dir) -> EventStore {
+    EventStore::builder().journal(Journal::at(&dir.0)).open().expect("it opens")
 }
 
 #[test]
@@ -64,7 +47,7 @@ fn an_update_a_reset_and_a_rollback_are_events_in_their_order() {
 
 #[test]
 fn a_configuration_is_rebuilt_from_the_events_of_earlier_runs() {
-    let dir = fresh_dir("rebuilt");
+    let dir = Dir::new("rebuilt");
     {
         let (config, store) = (config(), journaled(&dir));
         let app = started(&config, &store);
@@ -79,13 +62,11 @@ fn a_configuration_is_rebuilt_from_the_events_of_earlier_runs() {
     let app = started(&config, &store);
     assert_eq!(app.rebuild_config(&config).expect("it is valid"), Some(2));
     assert_eq!(*config.load(), json!({"workers": 5, "limits": {"soft": 7, "hard": 2}}));
-    drop(app);
-    std::fs::remove_dir_all(dir).expect("it can be removed");
 }
 
 #[test]
 fn a_value_that_is_null_and_one_that_is_removed_are_told_apart() {
-    let dir = fresh_dir("null");
+    let dir = Dir::new("null");
     {
         let (config, store) = (config(), journaled(&dir));
         let _app = started(&config, &store);
@@ -96,8 +77,6 @@ fn a_value_that_is_null_and_one_that_is_removed_are_told_apart() {
     let app = started(&config, &store);
     app.rebuild_config(&config).expect("it is valid");
     assert_eq!(*config.load(), json!({"workers": null, "limits": {"hard": 2}}));
-    drop(app);
-    std::fs::remove_dir_all(dir).expect("it can be removed");
 }
 
 #[test]
@@ -107,7 +86,7 @@ fn a_configuration_is_not_rebuilt_where_an_update_was_not_stored() {
     config.update("workers", 3).expect("it is valid");
     store.sync().expect("it is stored");
     let mut following = store.subscribe(StartFrom::Now);
-    let hung = hang(&store);
+    let hung = hang(&store, "x");
     for n in 4..8 {
         config.update("workers", n).expect("it is valid");
     }
@@ -154,7 +133,7 @@ fn a_hung_store_delays_no_update_and_no_read() {
         let store = EventStore::builder().overflow(overflow).capacity(64).in_memory();
         let config = config();
         let app = started(&config, &store);
-        let hung = hang(&store);
+        let hung = hang(&store, "x");
         let median = update_quickly(&config);
         assert!(median < Duration::from_millis(1), "{overflow:?}: {median:?}");
         drop(hung);

@@ -8,7 +8,7 @@ use underpin::events::Entry;
 use crate::args::Args;
 use crate::reading::{Go, Read, read};
 
-/// How many different kinds, correlations or streams are counted; beyond, the number is said to be more.
+/// How many different kinds, correlations or streams are told apart; what comes beyond is counted as an event alone.
 const MOST: usize = 1_000_000;
 
 #[derive(Default)]
@@ -24,8 +24,10 @@ struct Stats {
 impl Stats {
     fn add(&mut self, entry: &Entry) {
         self.events += 1;
-        if self.kinds.len() < MOST {
-            *self.kinds.entry(entry.kind().to_owned()).or_default() += 1;
+        if let Some(known) = self.kinds.get_mut(entry.kind()) {
+            *known += 1;
+        } else if self.kinds.len() < MOST {
+            self.kinds.insert(entry.kind().to_owned(), 1);
         }
         if self.correlations.len() < MOST {
             self.correlations.insert(entry.correlation().to_string());

@@ -250,7 +250,7 @@ impl Event {
         self.stream.as_ref()
     }
 
-    /// Puts it into a stream, and under a correlation if that is to be the stream's.
+    /// Puts it into a stream, whatever it says of one itself.
     pub(crate) fn put_into_stream(&mut self, stream: &Arc<str>) {
         self.stream = Some(Arc::clone(stream));
     }

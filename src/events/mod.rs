@@ -35,6 +35,8 @@ mod data;
 mod entry;
 mod errors;
 mod event;
+#[cfg(all(test, feature = "journal", not(underpin_loom)))]
+mod faults;
 mod filter;
 mod id;
 mod ids;
@@ -47,6 +49,7 @@ mod journal;
 mod journal_reader;
 mod json;
 mod kind;
+mod later;
 mod limits;
 mod looking;
 mod lookup;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::journal::{Journal, JournalError, OnCorruption, RealDisk, Writer};
+use super::journal::{Disk, Journal, JournalError, OnCorruption, RealDisk, Writer};
 use super::pen::{Found, Pen};
 use super::receipt::Settlement;
 use super::recover::Recoverer;
@@ -24,10 +24,20 @@ pub(crate) fn open(
     journal: &Journal,
     mailbox: (usize, Duration),
 ) -> Result<(), JournalError> {
+    open_on(Box::new(RealDisk), store, journal, mailbox)
+}
+
+/// The same on a disk that may be another.
+pub(crate) fn open_on(
+    disk: Box<dyn Disk>,
+    store: &EventStore,
+    journal: &Journal,
+    mailbox: (usize, Duration),
+) -> Result<(), JournalError> {
     let settings = journal.settings()?;
     let mut recoverer = Recoverer::new(&store.0.common, &store.0.shards);
     let mut take = |payload: &[u8]| recoverer.take(payload);
-    let (writer, recovery) = Writer::open(Box::new(RealDisk), journal.dir(), settings, &mut take)?;
+    let (writer, recovery) = Writer::open(disk, journal.dir(), settings, &mut take)?;
     if let (Some(reason), OnCorruption::Refuse) = (recoverer.first_error(), settings.on_corruption) {
         return Err(JournalError::Unreadable { dir: journal.dir().to_owned(), reason });
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::journal::{Encoder, JournalError, Recovery, Settings, SyncPolicy, Writer};
+use super::later::Later;
 use super::moment::since_1970;
 use super::receipt::Settlement;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, mutant, wall_now};
@@ -24,11 +25,12 @@ pub(crate) struct Pen {
     skipped: AtomicU64,
     /// Nobody waits for it as long as it is behind.
     is_behind: AtomicBool,
+    /// How many of those that are not in the journal a sync has been told of.
+    told: AtomicU64,
     state: Mutex<JournalStats>,
     ages: bool,
     /// What is to be logged.
-    said: Mutex<Vec<String>>,
-    has_said: AtomicBool,
+    said: Later<String>,
 }
 
 /// What is changed by one at a time. Held while the disk is waited for; so nobody waits for it who is not
@@ -75,8 +77,6 @@ pub struct JournalStats {
     pub deleted: u64,
     /// Why old segments are not deleted, if they are not.
     pub retention: Option<Arc<str>>,
-    /// How many of `unjournaled` a sync has been told of.
-    pub(crate) told: u64,
     /// Whether it is in trouble. The store goes on in memory; the journal, when the trouble is over.
     pub trouble: Option<JournalTrouble>,
 }
@@ -131,10 +131,10 @@ impl Pen {
             dir: dir.into(),
             skipped: AtomicU64::new(0),
             is_behind: AtomicBool::new(false),
+            told: AtomicU64::new(0),
             state: Mutex::new(state),
             ages: settings.retain_age.is_some(),
-            said: Mutex::new(Vec::new()),
-            has_said: AtomicBool::new(false),
+            said: Later::new(),
         };
         pen.take_stock(&pen.inside.lock());
         pen
@@ -250,26 +250,20 @@ impl Pen {
 
     /// How many events have stayed out of the journal since this was asked last.
     pub(crate) fn take_untold(&self) -> u64 {
-        let mut state = self.state.lock();
-        let unjournaled = state.unjournaled;
-        let told = std::mem::replace(&mut state.told, unjournaled);
-        unjournaled - told
+        let unjournaled = self.state.lock().unjournaled;
+        unjournaled.saturating_sub(self.told.swap(unjournaled, Ordering::AcqRel))
     }
 
     // ---- what is logged ------------------------------------------------------------------
 
     /// To be logged when no lock is held.
     fn say(&self, text: String) {
-        self.said.lock().push(text);
-        self.has_said.store(true, Ordering::Release);
+        self.said.put([text]);
     }
 
     /// Logs what there is to be said.
     pub(crate) fn speak(&self) {
-        if self.has_said.load(Ordering::Acquire) && self.has_said.swap(false, Ordering::AcqRel) {
-            let said = std::mem::take(&mut *self.said.lock());
-            said.iter().for_each(|text| crate::error::complain(format_args!("{text}")));
-        }
+        self.said.take().iter().for_each(|text| crate::error::complain(format_args!("{text}")));
     }
 
     /// Whether segments become old without anything being written.
@@ -314,8 +308,9 @@ impl Pen {
         }
     }
 
-    pub(crate) fn is_in_trouble(&self) -> bool {
-        self.state.lock().trouble.is_some()
+    /// What is wrong, if anything is.
+    pub(crate) fn reason(&self) -> Option<Arc<str>> {
+        self.state.lock().trouble.as_ref().map(|trouble| Arc::clone(&trouble.reason))
     }
 
     pub(crate) fn stats(&self) -> JournalStats {

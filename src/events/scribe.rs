@@ -102,7 +102,7 @@ impl JournalService {
 
     /// One timer at most, for what is due first.
     fn look_later(&mut self, cx: &mut Context<Self>) {
-        let again = self.pen.is_in_trouble().then(|| cx.now() + AGAIN);
+        let again = self.pen.reason().map(|_| cx.now() + AGAIN);
         let Some(due) = self.pen.next_deadline().into_iter().chain(again).min() else { return };
         if self.timed.is_some_and(|(earlier, _)| earlier <= due) {
             return;
@@ -123,7 +123,7 @@ impl JournalService {
         if !self.commit(cx, true) {
             return Err(GIVEN_UP.into());
         }
-        let trouble = self.pen.stats().trouble.map(|trouble| trouble.reason);
+        let trouble = self.pen.reason();
         match self.pen.take_untold() {
             0 => trouble.map_or(Ok(()), Err),
             events => {

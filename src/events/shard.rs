@@ -11,6 +11,7 @@ use super::buffer::{Buffer, Open};
 use super::errors::Refusal;
 use super::id::EventId;
 use super::ids::Ids;
+use super::later::Later;
 use super::outlet::Outlet;
 use super::parcel::Contents;
 use super::post::post;
@@ -81,8 +82,8 @@ pub(crate) struct Shard {
     pub(crate) spent: Spent,
     // Its service.
     is_watched: AtomicBool,
-    owed: Mutex<Vec<(Receipt, Refusal)>>,
-    owes: AtomicBool,
+    /// Receipts of what was given up.
+    owed: Later<(Receipt, Refusal)>,
     is_closed: AtomicBool,
 }
 
@@ -122,8 +123,7 @@ impl Shard {
             is_ticking: AtomicBool::new(false),
             spent: Spent::default(),
             is_watched: AtomicBool::new(false),
-            owed: Mutex::new(Vec::new()),
-            owes: AtomicBool::new(false),
+            owed: Later::new(),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -226,29 +226,6 @@ impl Shard {
         }
     }
 
-    // ---- receipts ------------------------------------------------------------------------
-
-    /// Receipts of what was given up, to be told when no lock is held.
-    pub(crate) fn owe(&self, receipts: Vec<(u32, Receipt)>, why: Refusal) {
-        if !receipts.is_empty() {
-            self.owed.lock().extend(receipts.into_iter().map(|(_, receipt)| (receipt, why.clone())));
-            self.owes.store(true, Ordering::Release);
-        }
-    }
-
-    /// Tells them.
-    pub(crate) fn pay(&self) {
-        if self.owes.load(Ordering::Acquire) && self.owes.swap(false, Ordering::AcqRel) {
-            let owed = std::mem::take(&mut *self.owed.lock());
-            owed.into_iter().for_each(|(receipt, why)| receipt.tell(Err(why)));
-        }
-    }
-
-    /// Logs what there is to be said of where events go on to.
-    pub(crate) fn speak(&self) {
-        self.outlet.get().into_iter().for_each(|outlet| outlet.speak());
-    }
-
     /// Says what numbers and versions a batch gets, if it may come in.
     fn number(&self, batch: &mut Batch, expected: Option<&(Arc<str>, Expected)>) -> Result<EventId, Refusal> {
         let events = batch.len() as u64;
@@ -293,6 +270,25 @@ impl Shard {
         let mut desk = self.desk.lock();
         let stamp = Stamp { first_id, stored, is_recovered: true };
         drop(desk.shelf.add(batch, stamp, self.bounds));
+    }
+
+    // ---- receipts ------------------------------------------------------------------------
+
+    /// Receipts of what was given up, to be told when no lock is held.
+    pub(crate) fn owe(&self, receipts: Vec<(u32, Receipt)>, why: Refusal) {
+        if !receipts.is_empty() {
+            self.owed.put(receipts.into_iter().map(|(_, receipt)| (receipt, why.clone())));
+        }
+    }
+
+    /// Tells them.
+    pub(crate) fn pay(&self) {
+        self.owed.take().into_iter().for_each(|(receipt, why)| receipt.tell(Err(why)));
+    }
+
+    /// Logs what there is to be said of where events go on to.
+    pub(crate) fn speak(&self) {
+        self.outlet.get().into_iter().for_each(|outlet| outlet.speak());
     }
 
     // ---- out -----------------------------------------------------------------------------
@@ -397,6 +393,7 @@ impl Shard {
     }
 
     pub(crate) fn next_expiry(&self) -> Option<i64> {
+        self.bounds.age?; // asked with each message
         self.desk.lock().shelf.next_expiry(self.bounds)
     }
 

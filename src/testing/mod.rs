@@ -72,7 +72,7 @@
 //!
 //! In a [`Simulation`] neither is a question: time moves when everyone rests.
 
-mod chance;
+pub(crate) mod chance;
 mod check;
 mod crasher;
 mod events;

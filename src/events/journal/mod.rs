@@ -11,7 +11,7 @@ mod chain;
 mod disk;
 mod errors;
 #[cfg(all(test, not(underpin_loom)))]
-mod model;
+pub(super) mod model;
 mod policy;
 mod reader;
 mod record;
@@ -23,7 +23,6 @@ mod tail;
 mod tests;
 mod writer;
 
-#[cfg(test)]
 pub(crate) use disk::Disk;
 #[cfg(all(test, underpin_loom))]
 pub(crate) use disk::DiskFile;

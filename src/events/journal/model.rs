@@ -8,30 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, DiskFile};
+use crate::testing::chance::Chance;
 
 /// What a disk writes at once, or not at all.
 const SECTOR: usize = 512;
 
-/// Chance from a seed: the SplitMix64 generator.
-#[derive(Clone, Debug)]
-pub(super) struct Chance(pub(super) u64);
-
-impl Chance {
-    pub(super) fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % bound.max(1) as u64) as usize
-    }
-
-    pub(super) fn one_in(&mut self, bound: usize) -> bool {
-        self.below(bound) == 0
-    }
-}
-
 /// What goes wrong, at the operation of a number; a write is done up to so many bytes first.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fault {
+pub(in crate::events) enum Fault {
     /// So many operations fail.
     Fail { at: usize, operations: usize, bytes: usize },
     /// All operations fail from then on: the process is gone.
@@ -40,7 +24,7 @@ pub(super) enum Fault {
 
 /// What is lost.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Loss {
+pub(in crate::events) enum Loss {
     /// Nothing: the process went, the machine did not.
     Nothing,
     /// Any of the sectors and names that were not synced.
@@ -72,7 +56,7 @@ struct World {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct ModelDisk(Arc<Mutex<World>>);
+pub(in crate::events) struct ModelDisk(Arc<Mutex<World>>);
 
 impl ModelDisk {
     fn world(&self) -> MutexGuard<'_, World> {
@@ -80,47 +64,47 @@ impl ModelDisk {
     }
 
     /// Counts operations from 0 again, and has one go wrong.
-    pub(super) fn plan(&self, fault: Option<Fault>) {
+    pub(in crate::events) fn plan(&self, fault: Option<Fault>) {
         let mut world = self.world();
         (world.operations, world.fault) = (0, fault);
     }
 
-    pub(super) fn set_seed(&self, seed: u64) {
+    pub(in crate::events) fn set_seed(&self, seed: u64) {
         self.world().seed = seed;
     }
 
-    pub(super) fn operations(&self) -> usize {
+    pub(in crate::events) fn operations(&self) -> usize {
         self.world().operations
     }
 
-    pub(super) fn set_room(&self, room: Option<usize>) {
+    pub(in crate::events) fn set_room(&self, room: Option<usize>) {
         self.world().room = room;
     }
 
-    pub(super) fn set_read_only(&self, is_read_only: bool) {
+    pub(in crate::events) fn set_read_only(&self, is_read_only: bool) {
         self.world().is_read_only = is_read_only;
     }
 
     /// Starts anew after a loss, with nothing going wrong.
-    pub(super) fn reboot(&self, loss: Loss) {
+    pub(in crate::events) fn reboot(&self, loss: Loss) {
         let mut world = self.world();
         world.fault = None;
         world.locks.clear();
         if let Loss::Unsynced(seed) = loss {
-            world.lose(&mut Chance(seed));
+            world.lose(&mut Chance::new(seed));
         }
     }
 
-    pub(super) fn hide_once(&self, range: Range<usize>) {
+    pub(in crate::events) fn hide_once(&self, range: Range<usize>) {
         self.world().unseen = Some(range);
     }
 
-    pub(super) fn bytes(&self, file: &Path) -> Vec<u8> {
+    pub(in crate::events) fn bytes(&self, file: &Path) -> Vec<u8> {
         let world = self.world();
         world.names.get(file).map(|inode| world.inodes[*inode].cache.clone()).unwrap_or_default()
     }
 
-    pub(super) fn put(&self, file: &Path, bytes: &[u8]) {
+    pub(in crate::events) fn put(&self, file: &Path, bytes: &[u8]) {
         let mut world = self.world();
         let inode = world.inodes.len();
         let (cache, durable) = (bytes.to_vec(), bytes.to_vec());
@@ -129,13 +113,13 @@ impl ModelDisk {
         world.durable_names.insert(file.to_owned(), inode);
     }
 
-    pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(in crate::events) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let world = self.world();
         world.names.iter().map(|(name, inode)| (name.clone(), world.inodes[*inode].cache.clone())).collect()
     }
 
     /// Another disk with the same files.
-    pub(super) fn copy(&self) -> Self {
+    pub(in crate::events) fn copy(&self) -> Self {
         let copy = Self::default();
         self.files().iter().for_each(|(name, bytes)| copy.put(name, bytes));
         copy
@@ -292,7 +276,7 @@ impl DiskFile for ModelFile {
         let done = failed.unwrap_or(bytes.len()).min(bytes.len()).min(fits.saturating_sub(offset));
         inode.write(offset, &bytes[..done]);
         // The system may write any of it at once, and what comes in its place later, or not.
-        let mut chance = Chance(world.seed ^ ((world.operations as u64) << 32));
+        let mut chance = Chance::new(world.seed ^ ((world.operations as u64) << 32));
         let dirty = inode.dirty.clone();
         if chance.one_in(2) {
             inode.write_back(|| chance.one_in(2));
@@ -309,7 +293,7 @@ impl DiskFile for ModelFile {
         let world = &mut *self.disk.world();
         // As Linux does it: after a sync that failed, what was not written back is not dirty any more.
         let failed = world.operation();
-        let mut chance = Chance(world.seed ^ world.operations as u64);
+        let mut chance = Chance::new(world.seed ^ world.operations as u64);
         world.inodes[self.inode].write_back(|| failed.is_none() || chance.one_in(2));
         failed.map_or(Ok(()), |_| Err(io::Error::other("injected")))
     }

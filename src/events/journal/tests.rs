@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::model::{Chance, Fault, Loss, ModelDisk};
+use super::model::{Fault, Loss, ModelDisk};
 use super::*;
 use crate::events::journal::segment::HEADER;
+use crate::testing::chance::Chance;
 
 mod crashes;
 mod flips;

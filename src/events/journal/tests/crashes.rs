@@ -93,7 +93,7 @@ fn given_up(writer: &Writer, before: &Stats) -> u64 {
 /// Several lives of a journal, each ended by a loss, the first with a fault. Returns how many operations that
 /// one had.
 fn lives(seed: u64, fault: Option<Fault>) -> usize {
-    let (disk, mut chance, mut expected) = (ModelDisk::default(), Chance(seed), Expected::default());
+    let (disk, mut chance, mut expected) = (ModelDisk::default(), Chance::new(seed), Expected::default());
     let mut operations = 0;
     disk.set_seed(seed);
     for life in 0..4 {
@@ -155,7 +155,7 @@ fn a_disk_that_fills_up_at_any_byte_loses_nothing_that_was_synced() {
         let (disk, mut expected) = (ModelDisk::default(), Expected::default());
         disk.set_room(Some(room));
         let (mut writer, ..) = open(&disk, small());
-        let mut chance = Chance(room as u64);
+        let mut chance = Chance::new(room as u64);
         live(&mut writer, &mut expected, &mut chance);
         disk.set_room(None);
         live(&mut writer, &mut expected, &mut chance);
