@@ -21,7 +21,7 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     pub(crate) fn new(size: usize, source: Arc<Source>) -> Self {
-        Self { batch: Mutex::new(Batch::with_capacity(size, Arc::clone(&source))), source, size }
+        Self { batch: Mutex::new(Batch::with_capacity(0, Arc::clone(&source))), source, size }
     }
 
     pub(crate) fn open(&self) -> Open<'_> {
