@@ -58,7 +58,8 @@ mod tests {
         let events: Vec<_> = (0..events).map(|_| Event::of("a", "x")).collect();
         let stubs = events.iter().map(|event| Stub::of(event).expect("it is allowed")).collect();
         let (first_id, stored, is_recovered) = (first + 1, 0, false);
-        Arc::new(Chunk { first_id, first, stored, is_recovered, events, stubs, source: source(None) })
+        let source = source(None);
+        Arc::new(Chunk { first_id, first, stored, is_recovered, bytes: 0, events, stubs, source })
     }
 
     fn chunks(from: u64, sizes: &[u64]) -> Chunks {

@@ -1,7 +1,7 @@
 //! A stored event.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use super::batch::Stub;
@@ -18,6 +18,8 @@ pub(crate) struct Chunk {
     /// When it was stored, in nanoseconds by the clock of the store; before 0 what was recovered.
     pub(crate) stored: i64,
     pub(crate) is_recovered: bool,
+    /// How much memory its events take.
+    pub(crate) bytes: u64,
     pub(crate) events: Vec<Event>,
     pub(crate) stubs: Vec<Stub>,
     pub(crate) source: Arc<Source>,
@@ -33,9 +35,13 @@ impl Chunk {
         self.first_id + self.stubs.len() as u64
     }
 
-    /// How many bytes its events take.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.stubs.iter().map(|stub| u64::from(stub.bytes)).sum()
+    /// How much memory those of its events take that are in a range of positions in it.
+    pub(crate) fn bytes_of(&self, range: Range<u64>) -> u64 {
+        if range == (self.first..self.end()) {
+            return self.bytes; // as a rule: old ones go together, as they came
+        }
+        let within = (range.start - self.first) as usize..(range.end - self.first) as usize;
+        self.stubs[within].iter().map(|stub| u64::from(stub.bytes)).sum()
     }
 
     pub(crate) fn stub_at(&self, position: u64) -> &Stub {
@@ -68,9 +74,9 @@ impl Entry {
         stub.version = version;
         let source = event.own_source().cloned();
         let source = source.unwrap_or_else(|| Arc::new(Source::new(None, "journal", "local")));
-        let (events, stubs) = (vec![event], vec![stub]);
+        let (events, stubs, bytes) = (vec![event], vec![stub], u64::from(stub.bytes));
         let (first_id, first) = (id.get(), 0);
-        let chunk = Chunk { first_id, first, stored: 0, is_recovered: true, events, stubs, source };
+        let chunk = Chunk { first_id, first, stored: 0, is_recovered: true, bytes, events, stubs, source };
         Ok(Self { chunk: Arc::new(chunk), at: 0 })
     }
 }

@@ -259,7 +259,8 @@ mod tests {
         let stubs = keys.iter().map(|key| stub(*key)).collect();
         let (first_id, stored, is_recovered) = (first + 1, 0, false);
         let source = source(None);
-        let chunk = Chunk { first_id, first, stored, is_recovered, events: Vec::new(), stubs, source };
+        let chunk =
+            Chunk { first_id, first, stored, is_recovered, bytes: 0, events: Vec::new(), stubs, source };
         Segment::of(vec![Arc::new(chunk)])
     }
 

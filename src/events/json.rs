@@ -290,6 +290,7 @@ mod tests {
             first: 100,
             stored: 0,
             is_recovered: false,
+            bytes: 0,
             stubs: vec![stub(0), stub(2)],
             events: vec![earlier, event],
             source: source.into(),

@@ -46,7 +46,8 @@ impl Shard {
         let first = self.view.end;
         self.view.end += stubs.len() as u64;
         let source = Arc::clone(source);
-        let chunk = Chunk { first_id, first, stored: 0, is_recovered: false, events, stubs, source };
+        let bytes = stubs.iter().map(|stub| u64::from(stub.bytes)).sum();
+        let chunk = Chunk { first_id, first, stored: 0, is_recovered: false, bytes, events, stubs, source };
         self.view.open.push(Arc::new(chunk));
         let open = self.view.open.iter().next().expect("it is there").first;
         if self.view.end - open >= self.seal_at {

@@ -213,7 +213,7 @@ impl Press {
 impl Outlet for Press {
     fn pass(&self, chunk: &Arc<Chunk>, settlement: Settlement) -> Option<Settlement> {
         // As one block, however large: it is written and made durable as a whole, or not at all.
-        let room = chunk.bytes() as usize + 64 * chunk.stubs.len();
+        let room = chunk.bytes as usize + 64 * chunk.stubs.len();
         let settlement = Some(settlement).filter(Settlement::is_awaited);
         let follows_gap = self.has_gap.swap(false, Ordering::AcqRel);
         let mut block = Block { bytes: Vec::with_capacity(room), records: 0, settlement, follows_gap };

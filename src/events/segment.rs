@@ -19,8 +19,8 @@ pub(crate) struct Segment {
 impl Segment {
     /// Of one chunk at least.
     pub(crate) fn of(chunks: Vec<Arc<Chunk>>) -> Self {
-        let walls = || chunks.iter().flat_map(|chunk| chunk.stubs.iter().map(|stub| stub.wall));
-        let wall = (walls().min().unwrap_or(0), walls().max().unwrap_or(0));
+        let walls = chunks.iter().flat_map(|chunk| chunk.stubs.iter().map(|stub| stub.wall));
+        let wall = walls.fold((u64::MAX, 0), |(min, max), wall| (min.min(wall), max.max(wall)));
         Self { chunks, wall }
     }
 

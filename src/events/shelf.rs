@@ -38,9 +38,9 @@ impl Shelf {
     pub(crate) fn add(&mut self, batch: Batch, stamp: Stamp, bounds: Bounds) -> Arc<Chunk> {
         let chunk = Arc::new(self.chunk(batch, stamp));
         self.view.end = chunk.end();
-        self.view.bytes += chunk.bytes();
+        self.view.bytes += chunk.bytes;
         self.open += chunk.stubs.len() as u64;
-        self.open_bytes += chunk.bytes();
+        self.open_bytes += chunk.bytes;
         self.view.open.push(Arc::clone(&chunk));
         if self.open >= SEGMENT || self.open_bytes >= most_open(bounds) {
             self.seal();
@@ -58,13 +58,13 @@ impl Shelf {
     }
 
     fn chunk(&mut self, batch: Batch, stamp: Stamp) -> Chunk {
-        let Batch { events, mut stubs, source, .. } = batch;
+        let Batch { events, mut stubs, source, bytes, .. } = batch;
         for stub in &mut stubs {
             self.last_order = self.last_order.max(stub.wall);
             stub.order = self.last_order;
         }
         let Stamp { first_id, stored, is_recovered } = stamp;
-        Chunk { first_id, first: self.view.end, stored, is_recovered, events, stubs, source }
+        Chunk { first_id, first: self.view.end, stored, is_recovered, bytes, events, stubs, source }
     }
 
     fn seal(&mut self) {
@@ -89,8 +89,7 @@ impl Shelf {
             let Some(chunk) = self.view.chunk_at(self.view.first) else { break };
             let end = chunk.end().min(position);
             let gone = chunk.first_id + (end - chunk.first) - 1;
-            let bytes: u64 = (self.view.first..end).map(|at| u64::from(chunk.stub_at(at).bytes)).sum();
-            self.view.bytes -= bytes;
+            self.view.bytes -= chunk.bytes_of(self.view.first..end);
             self.view.gone = gone;
             self.view.first = end;
             if self.is_whole_segment_old() {
@@ -316,7 +315,7 @@ mod tests {
     /// Of all that is kept, also of what nobody may look at any more.
     fn kept_bytes(view: &View) -> u64 {
         let sealed = view.sealed.iter().flat_map(|segment| &segment.chunks);
-        sealed.chain(view.open.iter()).map(|chunk| chunk.bytes()).sum()
+        sealed.chain(view.open.iter()).map(|chunk| chunk.bytes).sum()
     }
 
     proptest! {
