@@ -53,6 +53,8 @@ mod later;
 mod limits;
 mod looking;
 mod lookup;
+#[cfg(feature = "journal")]
+mod memories;
 mod merge;
 #[cfg(all(test, underpin_loom))]
 mod models;

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::journal::{Encoder, JournalError, Recovery, Settings, SyncPolicy, Writer};
+use super::journal::{Encoder, Group, JournalError, Recovery, Settings, SyncPolicy, Writer};
 use super::later::Later;
+use super::memories::Memories;
 use super::moment::since_1970;
 use super::receipt::Settlement;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, mutant, wall_now};
@@ -20,6 +21,8 @@ const GROUP_BYTES: usize = 1 << 20;
 pub(crate) struct Pen {
     inside: Mutex<Inside>,
     pub(crate) encoder: Encoder,
+    /// For the blocks to come.
+    pub(crate) memories: Memories,
     pub(crate) dir: Arc<Path>,
     /// Records that were not handed over, and of which the journal has not been told.
     skipped: AtomicU64,
@@ -38,8 +41,7 @@ pub(crate) struct Pen {
 struct Inside {
     writer: Writer,
     policy: SyncPolicy,
-    group: Vec<u8>,
-    records: u64,
+    group: Group,
     settlements: Vec<Settlement>,
 }
 
@@ -84,8 +86,7 @@ pub struct JournalStats {
 /// Encoded records on their way into a journal.
 #[derive(Debug)]
 pub(crate) struct Block {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) records: u64,
+    pub(crate) group: Group,
     pub(crate) settlement: Option<Settlement>,
     /// Between it and the one before it from its shard, some are missing.
     pub(crate) follows_gap: bool,
@@ -124,10 +125,11 @@ impl Pen {
         let policy = SyncPolicy::new(settings.sync);
         let state = JournalStats { recovery, unreadable, ..JournalStats::default() };
         let settlements = Vec::new();
-        let inside = Inside { writer, policy, group: Vec::new(), records: 0, settlements };
+        let inside = Inside { writer, policy, group: Group::default(), settlements };
         let pen = Self {
             inside: Mutex::new(inside),
             encoder,
+            memories: Memories::default(),
             dir: dir.into(),
             skipped: AtomicU64::new(0),
             is_behind: AtomicBool::new(false),
@@ -149,8 +151,8 @@ impl Pen {
     /// A block was not taken: it is in memory alone. Whoever waits for it is to be told.
     pub(crate) fn skip(&self, block: Block, reason: &str, now: Instant) -> Option<Settlement> {
         self.is_behind.store(true, Ordering::Release);
-        self.skipped.fetch_add(block.records, Ordering::AcqRel);
-        self.state.lock().unjournaled += block.records;
+        self.skipped.fetch_add(block.group.records(), Ordering::AcqRel);
+        self.state.lock().unjournaled += block.group.records();
         let reason: Arc<str> = reason.into();
         self.trouble(&reason, now);
         block.settlement.map(|settlement| settlement.not_durable(&reason))
@@ -167,13 +169,10 @@ impl Pen {
     #[allow(clippy::result_large_err)] // what was not taken comes back
     pub(crate) fn take(&self, block: Block) -> Result<bool, Block> {
         let Some(mut inside) = self.inside.try_lock() else { return Err(block) };
-        match inside.group.is_empty() {
-            true => inside.group = block.bytes,
-            false => inside.group.extend_from_slice(&block.bytes),
-        }
-        inside.records += block.records;
+        let memory = inside.group.append(block.group);
+        self.memories.put(memory);
         inside.settlements.extend(block.settlement);
-        Ok(inside.group.len() >= GROUP_BYTES)
+        Ok(inside.group.bytes().len() >= GROUP_BYTES)
     }
 
     /// Writes the group, and makes it durable where that is due, or asked for.
@@ -191,8 +190,8 @@ impl Pen {
     fn commit_inside(&self, inside: &mut Inside, now: Instant, at_once: bool) -> Outcome {
         let wall = since_1970(wall_now());
         // An empty group says nothing of the disk.
-        let is_told = inside.records > 0 || inside.writer.owes_gap();
-        let result = inside.write(now, wall).and_then(|()| inside.sync(now, at_once));
+        let is_told = inside.group.records() > 0 || inside.writer.owes_gap();
+        let result = inside.write(now, wall, &self.memories).and_then(|()| inside.sync(now, at_once));
         let error = result.err().map(|(error, given_up)| {
             let reason: Arc<str> = error.to_string().into();
             self.state.lock().unjournaled += given_up;
@@ -328,11 +327,10 @@ impl fmt::Debug for Pen {
 }
 
 impl Inside {
-    fn write(&mut self, now: Instant, wall: u64) -> Result<(), Failed> {
-        let records = std::mem::take(&mut self.records);
-        let written = self.writer.write(&self.group, wall);
-        self.group.clear();
-        self.group.shrink_to(2 * GROUP_BYTES);
+    fn write(&mut self, now: Instant, wall: u64, memories: &Memories) -> Result<(), Failed> {
+        let group = std::mem::take(&mut self.group);
+        let (written, records) = (self.writer.write(&group, wall), group.records());
+        memories.put(group.into_memory());
         match written {
             Ok(()) => self.policy.wrote(records, now),
             Err(error) => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::codec;
 use super::entry::Chunk;
-use super::journal::MAX_PAYLOAD_BYTES;
+use super::journal::{Group, MAX_PAYLOAD_BYTES};
 use super::outlet::Outlet;
 use super::pen::{Block, Outcome, Pen};
 use super::receipt::Settlement;
@@ -216,7 +216,8 @@ impl Outlet for Press {
         let room = chunk.bytes as usize + 64 * chunk.stubs.len();
         let settlement = Some(settlement).filter(Settlement::is_awaited);
         let follows_gap = self.has_gap.swap(false, Ordering::AcqRel);
-        let mut block = Block { bytes: Vec::with_capacity(room), records: 0, settlement, follows_gap };
+        let group = Group::within(self.pen.memories.take(room));
+        let mut block = Block { group, settlement, follows_gap };
         (0..chunk.stubs.len()).for_each(|at| self.encode(chunk, at, &mut block));
         self.send(block)
     }
@@ -232,8 +233,7 @@ impl Press {
         let source = event.own_source().unwrap_or(&chunk.source);
         let (id, version) = (chunk.first_id + at as u64, chunk.stubs[at].version);
         let written = Written { id, version, event, source };
-        let encoded = self.pen.encoder.encode(&mut block.bytes, |bytes| codec::encode(bytes, &written));
-        block.records += u64::from(encoded.is_ok());
+        let encoded = self.pen.encoder.encode(&mut block.group, |bytes| codec::encode(bytes, &written));
         debug_assert!(encoded.is_ok(), "{MAX_PAYLOAD_BYTES} bytes hold every event");
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Files and directories, as far as a journal needs them. Tests have one that fails.
@@ -28,8 +28,8 @@ pub(crate) trait Disk: Send {
 
 /// A file that is written.
 pub(crate) trait DiskFile: Send {
-    /// Writes all of the bytes at an offset, or fails and leaves any part of them there.
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Writes all of the parts at an offset, each behind the one before it, or fails and leaves any part of them there.
+    fn write_at(&mut self, offset: u64, parts: &[&[u8]]) -> io::Result<()>;
     /// Makes durable what was written, and the length of the file.
     fn sync_data(&mut self) -> io::Result<()>;
     /// How many bytes it has.
@@ -104,9 +104,21 @@ impl Disk for RealDisk {
 }
 
 impl DiskFile for File {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    /// With one call of the system, as a rule: nothing is copied together before.
+    fn write_at(&mut self, offset: u64, parts: &[&[u8]]) -> io::Result<()> {
         self.seek(SeekFrom::Start(offset))?;
-        self.write_all(bytes)
+        let mut parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut rest = &mut parts[..];
+        IoSlice::advance_slices(&mut rest, 0); // past what is empty
+        while !rest.is_empty() {
+            match self.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn sync_data(&mut self) -> io::Result<()> {

@@ -30,7 +30,7 @@ pub(crate) use disk::RealDisk;
 pub use errors::JournalError;
 pub(crate) use policy::SyncPolicy;
 pub(crate) use reader::{Item, Reader};
-pub(crate) use record::{Encoder, MAX_PAYLOAD_BYTES};
+pub(crate) use record::{Encoder, Group, MAX_PAYLOAD_BYTES};
 pub use recovery::{Corrupt, Gap, Recovery, Torn};
 pub(crate) use settings::Settings;
 pub use settings::{Journal, OnCorruption, Sync};

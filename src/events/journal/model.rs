@@ -266,7 +266,8 @@ struct ModelFile {
 }
 
 impl DiskFile for ModelFile {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    fn write_at(&mut self, offset: u64, parts: &[&[u8]]) -> io::Result<()> {
+        let bytes = parts.concat();
         let world = &mut *self.disk.world();
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
         let used: usize = world.names.values().map(|inode| world.inodes[*inode].cache.len()).sum();

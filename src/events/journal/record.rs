@@ -58,6 +58,48 @@ pub(crate) struct Encoder {
     start: u32,
 }
 
+/// Records of payloads, one after the other. Only an [`Encoder`] adds to them: they are whole, and counted.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    bytes: Vec<u8>,
+    records: u64,
+}
+
+impl Group {
+    /// An empty one, in the memory of what was there before.
+    pub(crate) fn within(mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        Self { bytes: memory, records: 0 }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Behind its own records, those of another. Returns memory that is not needed any more.
+    pub(crate) fn append(&mut self, other: Self) -> Vec<u8> {
+        self.records += other.records;
+        if self.bytes.is_empty() {
+            return std::mem::replace(&mut self.bytes, other.bytes);
+        }
+        self.bytes.extend_from_slice(&other.bytes);
+        other.bytes
+    }
+
+    /// Its memory, for another.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
 impl Encoder {
     pub(super) fn new(salt: u64) -> Self {
         Self { start: crc32fast::hash(&salt.to_le_bytes()) }
@@ -68,8 +110,10 @@ impl Encoder {
     /// # Errors
     ///
     /// When that is too long: nothing is appended then.
-    pub(crate) fn encode(self, into: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), TooLarge> {
-        self.append(into, Kind::Data, fill)
+    pub(crate) fn encode(self, into: &mut Group, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), TooLarge> {
+        self.append(&mut into.bytes, Kind::Data, fill)?;
+        into.records += 1;
+        Ok(())
     }
 
     /// Appends that all before `synced` is durable.
@@ -161,20 +205,6 @@ pub(super) fn peek(bytes: &[u8], at: usize) -> Option<Record<'_>> {
     Some(Record { offset: at, kind, payload })
 }
 
-/// How many records a group holds. Looks at no crc.
-///
-/// # Errors
-///
-/// The offset of what is not one.
-pub(super) fn count(group: &[u8]) -> Result<u64, usize> {
-    let (mut at, mut records) = (0, 0);
-    while at < group.len() {
-        let record = peek(group, at).filter(|record| record.end() <= group.len()).ok_or(at)?;
-        (at, records) = (record.end(), records + 1);
-    }
-    Ok(records)
-}
-
 /// Where what is not zero ends, as a multiple of the alignment.
 pub(super) fn content_end(bytes: &[u8]) -> usize {
     const STEP: usize = 256;
@@ -258,12 +288,16 @@ mod tests {
 
     const ENCODER: Encoder = Encoder { start: 0x1234_5678 };
 
-    fn group(payloads: &[Vec<u8>]) -> Vec<u8> {
-        let mut bytes = Vec::new();
+    fn group_of(payloads: &[Vec<u8>]) -> Group {
+        let mut group = Group::default();
         for payload in payloads {
-            ENCODER.encode(&mut bytes, |into| into.extend_from_slice(payload)).expect("it is short");
+            ENCODER.encode(&mut group, |into| into.extend_from_slice(payload)).expect("it is short");
         }
-        bytes
+        group
+    }
+
+    fn group(payloads: &[Vec<u8>]) -> Vec<u8> {
+        group_of(payloads).into_memory()
     }
 
     fn payloads(bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -276,40 +310,40 @@ mod tests {
 
     #[test]
     fn a_record_stands_as_it_is_described() {
-        let mut bytes = Vec::new();
-        Encoder::new(7).encode(&mut bytes, |into| into.extend_from_slice(b"abc")).expect("it is short");
+        let mut group = Group::default();
+        Encoder::new(7).encode(&mut group, |into| into.extend_from_slice(b"abc")).expect("it is short");
         let mut covered = 7_u64.to_le_bytes().to_vec();
         covered.extend_from_slice(&[3, 0, 0, 0, 0xD1, b'a', b'b', b'c']);
         let mut expected = crc32fast::hash(&covered).to_le_bytes().to_vec();
         expected.extend_from_slice(&covered[8..]);
         expected.resize(16, 0);
-        assert_eq!(bytes, expected);
+        assert_eq!((group.bytes(), group.records()), (&expected[..], 1));
     }
 
     #[test]
     fn a_payload_over_the_limit_is_refused_and_leaves_nothing() {
-        let mut bytes = group(&[vec![1]]);
-        let before = bytes.clone();
+        let mut group = group_of(&[vec![1]]);
+        let before = group.bytes().to_vec();
         let of = |bytes: usize| move |into: &mut Vec<u8>| into.resize(into.len() + bytes, 7);
         let found = MAX_PAYLOAD_BYTES + 1;
-        assert_eq!(ENCODER.encode(&mut bytes, of(found)), Err(TooLarge { found }));
-        assert_eq!(bytes, before);
-        assert_eq!(ENCODER.encode(&mut bytes, of(MAX_PAYLOAD_BYTES)), Ok(()));
-        assert_eq!(count(&bytes), Ok(2));
-        assert_eq!(payloads(&bytes).len(), 2);
+        assert_eq!(ENCODER.encode(&mut group, of(found)), Err(TooLarge { found }));
+        assert_eq!((group.bytes(), group.records()), (&before[..], 1));
+        assert_eq!(ENCODER.encode(&mut group, of(MAX_PAYLOAD_BYTES)), Ok(()));
+        assert_eq!((group.records(), payloads(group.bytes()).len()), (2, 2));
     }
 
     #[test]
     fn a_closure_that_takes_away_more_than_it_gave_does_no_harm() {
-        let mut bytes = Vec::new();
-        assert_eq!(ENCODER.encode(&mut bytes, Vec::clear), Ok(()));
-        assert_eq!(payloads(&bytes), [Vec::<u8>::new()]);
+        let mut group = Group::default();
+        assert_eq!(ENCODER.encode(&mut group, Vec::clear), Ok(()));
+        assert_eq!(payloads(group.bytes()), [Vec::<u8>::new()]);
     }
 
     #[test]
     fn records_of_another_journal_are_no_records() {
-        let mut other = Vec::new();
-        Encoder::new(2).encode(&mut other, |into| into.extend_from_slice(b"other")).expect("it is short");
+        let mut group = Group::default();
+        Encoder::new(2).encode(&mut group, |into| into.extend_from_slice(b"other")).expect("it is short");
+        let other = group.into_memory();
         assert_eq!(payloads(&other), Vec::<Vec<u8>>::new());
         let found: Vec<_> = Scanner::new(ENCODER, &other, 0).collect();
         assert_eq!(found, [Found::Broken(0..16)]);
@@ -351,10 +385,23 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_is_found_again(all in vec(vec(any::<u8>(), 0..50), 0..20), zeros in 0_usize..600) {
-            let mut bytes = group(&all);
-            prop_assert_eq!(count(&bytes), Ok(all.len() as u64));
+            let group = group_of(&all);
+            prop_assert_eq!(group.records(), all.len() as u64);
+            let mut bytes = group.into_memory();
             bytes.resize(bytes.len() + zeros, 0);
             prop_assert_eq!(payloads(&bytes), all);
+        }
+
+        #[test]
+        fn a_group_behind_another_is_as_if_encoded_into_it(
+            one in vec(vec(any::<u8>(), 0..50), 0..9), other in vec(vec(any::<u8>(), 0..50), 0..9),
+        ) {
+            let mut both = group_of(&one);
+            let memory = both.append(group_of(&other));
+            let expected = group(&[one.clone(), other.clone()].concat());
+            prop_assert_eq!((both.bytes(), both.records()), (&expected[..], (one.len() + other.len()) as u64));
+            let again = Group::within(memory);
+            prop_assert!(again.is_empty() && again.records() == 0);
         }
 
         #[test]
@@ -366,7 +413,6 @@ mod tests {
                 at = range.end;
             }
             prop_assert!(at >= content_end(&bytes));
-            let _ = count(&bytes);
         }
 
         #[test]

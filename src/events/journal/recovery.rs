@@ -279,6 +279,7 @@ impl<'s> Walk<'s> {
 #[cfg(all(test, not(underpin_loom)))]
 #[allow(clippy::single_range_in_vec_init)] // lists of places, of which there may be one
 mod tests {
+    use super::record::Group;
     use super::*;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -290,9 +291,11 @@ mod tests {
         let (encoder, mut bytes) = (Encoder::new(SALT), vec![1; HEADER]);
         for (records, synced) in groups {
             encoder.mark(&mut bytes, *synced);
+            let mut group = Group::default();
             for _ in 0..*records {
-                encoder.encode(&mut bytes, |into| into.extend_from_slice(b"seven b")).expect("it is short");
+                encoder.encode(&mut group, |into| into.extend_from_slice(b"seven b")).expect("it is short");
             }
+            bytes.extend_from_slice(group.bytes());
         }
         bytes
     }

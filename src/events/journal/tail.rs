@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::archive::Ended;
 use super::disk::{Disk, DiskFile};
 use super::errors::{Doing, JournalError};
+use super::record::Group;
 use super::segment::{self, HEADER, Header};
 use super::settings::Settings;
 
@@ -49,10 +50,9 @@ impl Tail {
         let position = HEADER as u64;
         let capacity = settings.segment_bytes.max(position + needed);
         let filled = settings.fill_bytes.clamp(position, capacity);
-        let mut bytes = header.encode().to_vec();
-        bytes.resize(usize::try_from(filled).unwrap_or(HEADER), 0);
         let mut file = disk.create(&path).doing("create", &path)?;
-        file.write_at(0, &bytes).doing("write the header", &path)?;
+        let bytes = header.encode();
+        file.write_at(0, &followed(&[&bytes], filled - position)).doing("write the header", &path)?;
         file.sync_data().doing("sync", &path)?;
         disk.sync_dir(dir).doing("sync", dir)?;
         Ok(Self {
@@ -85,7 +85,7 @@ impl Tail {
         settings: &Settings,
     ) -> Result<Self, JournalError> {
         let mut file = disk.open(path).doing("open", path)?;
-        file.write_at(synced, uncertain).doing("write again", path)?;
+        file.write_at(synced, &[uncertain]).doing("write again", path)?;
         let filled = file.len().doing("measure", path)?;
         zero(&mut *file, position, filled).doing("cut", path)?;
         file.sync_data().doing("sync", path)?;
@@ -138,16 +138,16 @@ impl Tail {
         self.remains > 0
     }
 
-    /// Writes a group of so many records in one go, and zeros behind it where there are none.
+    /// Writes a group in one go, with what goes before it, and zeros behind it where there are none.
     ///
     /// # Errors
     ///
     /// Nothing is taken then. What was written of it is behind the position.
-    pub(super) fn append(&mut self, group: &mut Vec<u8>, records: u64) -> Result<(), JournalError> {
-        let end = self.position + group.len() as u64;
+    pub(super) fn append(&mut self, before: &[u8], group: &Group) -> Result<(), JournalError> {
+        let (parts, records) = ([before, group.bytes()], group.records());
+        let end = self.position + (parts[0].len() + parts[1].len()) as u64;
         let to = self.fill_to(end);
-        group.resize(group.len() + usize::try_from(to - end).unwrap_or(0), 0);
-        if let Err(error) = self.file.write_at(self.position, group) {
+        if let Err(error) = self.file.write_at(self.position, &followed(&parts, to - end)) {
             self.remains = self.remains.max(to);
             return Err(JournalError::io("write", &self.path, error));
         }
@@ -190,10 +190,21 @@ impl Tail {
 
 fn zero(file: &mut dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
     let mut at = from;
-    while at < to {
-        let step = (to - at).min(ZEROS.len() as u64);
-        file.write_at(at, &ZEROS[..usize::try_from(step).unwrap_or(0)])?;
-        at += step;
+    for zeros in zeros(to.saturating_sub(from)) {
+        file.write_at(at, &[zeros])?;
+        at += zeros.len() as u64;
     }
     Ok(())
+}
+
+/// Parts of what is written at once, and so many zeros behind them.
+fn followed<'a>(parts: &[&'a [u8]], count: u64) -> Vec<&'a [u8]> {
+    parts.iter().copied().chain(zeros(count)).collect()
+}
+
+/// So many zeros, by the piece.
+fn zeros<'a>(count: u64) -> impl Iterator<Item = &'a [u8]> {
+    let most = ZEROS.len() as u64;
+    let pieces = (0..count).step_by(ZEROS.len());
+    pieces.map(move |at| &ZEROS[..usize::try_from((count - at).min(most)).unwrap_or(0)])
 }

@@ -6,7 +6,7 @@ use super::archive::Archive;
 use super::chain::MAX_GROUP_BYTES;
 use super::disk::Disk;
 use super::errors::JournalError;
-use super::record::{self, Encoder};
+use super::record::{Encoder, Group};
 use super::recovery::Gap;
 use super::segment::Header;
 use super::settings::Settings;
@@ -37,8 +37,8 @@ pub(crate) struct Writer {
     /// Where the last segment that was ended ends.
     previous_end: u64,
     archive: Archive,
-    /// A group with what goes before it, as it is written.
-    buffer: Vec<u8>,
+    /// What goes before a group.
+    before: Vec<u8>,
     /// What is to be said with the next group.
     gap: Option<Gap>,
     /// What was said with groups that are not durable yet.
@@ -79,34 +79,33 @@ impl Writer {
     /// Nothing of the group is taken then; after a crash that follows at once, some of it may be found all the
     /// same. If a sync failed on the way, earlier groups are given up as [`sync`](Self::sync) says, and the next
     /// sync says so too.
-    pub(crate) fn write(&mut self, group: &[u8], now_ns: u64) -> Result<(), JournalError> {
+    pub(crate) fn write(&mut self, group: &Group, now_ns: u64) -> Result<(), JournalError> {
         let result = self.try_write(group, now_ns);
         self.counts.failed_writes += u64::from(result.is_err());
         result
     }
 
-    fn try_write(&mut self, group: &[u8], now_ns: u64) -> Result<(), JournalError> {
-        let records = counted(group)?;
+    fn try_write(&mut self, group: &Group, now_ns: u64) -> Result<(), JournalError> {
+        let bytes = checked(group)?;
         if group.is_empty() && self.gap.is_none() {
             return Ok(());
         }
         self.heal()?;
-        self.make_room(group.len() as u64 + AROUND_BYTES, now_ns)?;
+        self.make_room(bytes + AROUND_BYTES, now_ns)?;
         let (encoder, gap) = (self.encoder(), self.gap);
         let Some(tail) = &mut self.tail else { return Ok(()) }; // there is one: room was made
-        self.buffer.clear();
-        encoder.mark(&mut self.buffer, tail.synced());
+        self.before.clear();
+        encoder.mark(&mut self.before, tail.synced());
         if let Some(Gap { records, since_ns }) = gap {
-            encoder.gap(&mut self.buffer, records, since_ns);
+            encoder.gap(&mut self.before, records, since_ns);
         }
-        self.buffer.extend_from_slice(group);
         if tail.unsynced() == 0 {
             self.unsynced_since_ns = now_ns;
         }
-        tail.append(&mut self.buffer, records)?;
+        tail.append(&self.before, group)?;
         self.unsynced_gap = self.gap.take().map(|gap| gap.and(self.unsynced_gap)).or(self.unsynced_gap);
-        self.counts.written_records += records;
-        self.counts.written_bytes += group.len() as u64;
+        self.counts.written_records += group.records();
+        self.counts.written_bytes += bytes;
         Ok(())
     }
 
@@ -118,12 +117,12 @@ impl Writer {
         if tail.has_remains() || tail.synced() < tail.position() {
             return Ok(());
         }
-        self.buffer.clear();
-        encoder.mark(&mut self.buffer, tail.synced());
-        if !tail.has_room(self.buffer.len() as u64) {
+        self.before.clear();
+        encoder.mark(&mut self.before, tail.synced());
+        if !tail.has_room(self.before.len() as u64) {
             return Ok(());
         }
-        tail.append(&mut self.buffer, 0)?;
+        tail.append(&self.before, &Group::default())?;
         self.make_durable()
     }
 
@@ -234,12 +233,12 @@ impl Writer {
     }
 }
 
-/// How many records a group has.
-fn counted(group: &[u8]) -> Result<u64, JournalError> {
-    let bytes = group.len();
-    let bad = |offset, expected| JournalError::BadGroup { bytes, offset, expected };
+/// How many bytes a group has, if that is not too many.
+fn checked(group: &Group) -> Result<u64, JournalError> {
+    let bytes = group.bytes().len();
     if bytes > MAX_GROUP_BYTES {
-        return Err(bad(MAX_GROUP_BYTES, "its end: a group has at most 1 GiB"));
+        let (offset, expected) = (MAX_GROUP_BYTES, "its end: a group has at most 1 GiB");
+        return Err(JournalError::BadGroup { bytes, offset, expected });
     }
-    record::count(group).map_err(|offset| bad(offset, "a whole record"))
+    Ok(bytes as u64)
 }

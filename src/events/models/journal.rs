@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::events::errors::Refusal;
-use crate::events::journal::{Disk, DiskFile, Journal, Recovery, Writer as JournalWriter};
+use crate::events::journal::{Disk, DiskFile, Group, Journal, Recovery, Writer as JournalWriter};
 use crate::events::pen::{Block, Found, Pen};
 use crate::events::receipt::Stored;
 use crate::events::scribe::{JournalRequest, Press};
@@ -93,12 +93,13 @@ impl Disk for Memory {
 }
 
 impl DiskFile for Open {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    fn write_at(&mut self, offset: u64, parts: &[&[u8]]) -> io::Result<()> {
+        let bytes = parts.concat();
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
         self.0.with(&self.1, |file| {
             let end = offset + bytes.len();
             file.written.resize(file.written.len().max(end), 0);
-            file.written[offset..end].copy_from_slice(bytes);
+            file.written[offset..end].copy_from_slice(&bytes);
         });
         Ok(())
     }
@@ -179,15 +180,15 @@ impl Desk {
 
     /// A record of an event, as a press makes it.
     fn block(&self, number: u64, receipt: Option<Receipt>) -> Block {
-        let mut bytes = Vec::new();
+        let mut group = Group::default();
         let payload = number.to_string();
-        let encoded = self.pen.encoder.encode(&mut bytes, |into| into.extend_from_slice(payload.as_bytes()));
+        let encoded = self.pen.encoder.encode(&mut group, |into| into.extend_from_slice(payload.as_bytes()));
         assert!(encoded.is_ok());
         let stored =
             Stored { first: crate::events::EventId::new(number).expect("not 0"), events: 1, version: 0 };
         let receipts = receipt.into_iter().map(|receipt| (0, receipt)).collect();
         let settlement = Settlement { answer: Answer::Nobody, receipts, stored, refusal: None };
-        Block { bytes, records: 1, settlement: Some(settlement), follows_gap: false }
+        Block { group, settlement: Some(settlement), follows_gap: false }
     }
 
     /// What a life does with a block that came alone.

@@ -67,7 +67,7 @@ fn live(writer: &mut Writer, expected: &mut Expected, chance: &mut Chance) {
         let count = 1 + chance.below(5) as u64;
         let ids: Vec<_> = (expected.next..expected.next + count).collect();
         expected.next += count;
-        let (encoder, mut group) = (writer.encoder(), Vec::new());
+        let (encoder, mut group) = (writer.encoder(), Group::default());
         let longest = if chance.one_in(12) { 2500 } else { 250 };
         for id in &ids {
             let length = chance.below(longest);

@@ -47,7 +47,7 @@ impl Writer {
             next_number: 1,
             previous_end: 0,
             archive: Archive::default(),
-            buffer: Vec::new(),
+            before: Vec::new(),
             gap: None,
             unsynced_gap: None,
             unsynced_since_ns: 0,
