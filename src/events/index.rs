@@ -110,27 +110,24 @@ struct Run {
 impl Run {
     fn of(segment: &Segment) -> Self {
         let (first, end) = (segment.first(), segment.end());
-        let mut found = [const { Vec::new() }; 4];
-        let stubs = segment.chunks.iter().flat_map(|chunk| &chunk.stubs);
-        (0..).zip(stubs).for_each(|(at, stub)| {
-            for (field, found) in Field::ALL.into_iter().zip(&mut found) {
-                let key = field.key(stub);
-                if key != 0 {
-                    found.push(tag(key) | at);
-                }
+        let mut found = Vec::with_capacity((end - first) as usize);
+        let postings = Field::ALL.map(|field| {
+            found.clear();
+            for chunk in &segment.chunks {
+                let keys = (chunk.first - first..).zip(chunk.stubs.iter().map(|stub| field.key(stub)));
+                found.extend(keys.filter(|(_, key)| *key != 0).map(|(at, key)| tag(key) | at));
             }
+            Postings::of(&[(&found, 0)])
         });
-        let postings = found.map(|found| Postings::of(found.len(), found.iter().copied()));
         Self { first, end, postings }
     }
 
     /// One of several that follow one another.
-    fn merged(runs: &[Arc<Self>]) -> Self {
+    fn merged<'a>(runs: &'a [Arc<Self>]) -> Self {
         let (first, end) = (runs[0].first, runs[runs.len() - 1].end);
         let postings = Field::ALL.map(|field| {
-            let parts = runs.iter().map(|run| (&run.postings[field as usize].kept, run.first - first));
-            let count = parts.clone().map(|(kept, _)| kept.len()).sum();
-            Postings::of(count, parts.flat_map(|(kept, by)| kept.iter().map(move |posting| posting + by)))
+            let part = |run: &'a Arc<Self>| (&run.postings[field as usize].kept[..], run.first - first);
+            Postings::of(&runs.iter().map(part).collect::<Vec<_>>())
         });
         Self { first, end, postings }
     }
@@ -177,20 +174,23 @@ const PER_BUCKET: usize = 4;
 const TINY: usize = 32;
 
 impl Postings {
-    /// `unsorted` has so many, in the order of positions, or bucket by bucket as others have them that follow
-    /// one another. They are counted and put where they belong: comparing them takes several times as long.
-    fn of(count: usize, unsorted: impl Iterator<Item = Posting> + Clone) -> Self {
+    /// Each part is unsorted in the order of positions, or bucket by bucket as others have them, and is so much
+    /// further on. They are counted and put where they belong: comparing them takes several times as long.
+    fn of(parts: &[(&[Posting], u64)]) -> Self {
+        let count = parts.iter().map(|(part, _)| part.len()).sum::<usize>();
         if count == 0 {
             return Self::default();
         }
         let bits = (count / PER_BUCKET).max(2).ilog2();
         let (shift, mut kept) = (u64::BITS - bits, vec![0; count]);
-        let mut nexts = starts(unsorted.clone(), 1 << bits, shift);
-        unsorted.for_each(|posting| {
-            let next = &mut nexts[(posting >> shift) as usize + 1];
-            kept[*next as usize] = posting;
-            *next += 1;
-        });
+        let mut nexts = starts(parts, 1 << bits, shift);
+        for (part, by) in parts {
+            for posting in *part {
+                let next = &mut nexts[(posting >> shift) as usize + 1];
+                kept[*next as usize] = posting + by;
+                *next += 1;
+            }
+        }
         // Where the next of a bucket would be is where the one behind begins.
         let starts = nexts;
         for bucket in starts.windows(2).filter(|bucket| bucket[1] - bucket[0] > TINY as u32) {
@@ -221,8 +221,9 @@ impl Postings {
 }
 
 /// A 0, and then where the buckets begin.
-fn starts(postings: impl Iterator<Item = Posting>, buckets: usize, shift: u32) -> Vec<u32> {
+fn starts(parts: &[(&[Posting], u64)], buckets: usize, shift: u32) -> Vec<u32> {
     let mut starts = vec![0; buckets + 1];
+    let postings = parts.iter().flat_map(|(part, _)| *part);
     postings.for_each(|posting| starts[(posting >> shift) as usize + 1] += 1);
     let mut sum = 0;
     for start in &mut starts[1..] {

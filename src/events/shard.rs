@@ -217,13 +217,15 @@ impl Shard {
         let (events, version) = (batch.len() as u64, batch.stubs.last().map_or(0, |stub| stub.version));
         let stored = Stored { first, events, version };
         let stamp = Stamp { first_id: first.get(), stored: self.common.nanos(now), is_recovered: false };
-        let chunk = desk.shelf.add(batch, stamp, self.bounds);
+        let chunk = desk.shelf.add(batch, stamp);
         let settlement = Settlement { answer, receipts, stored, refusal: None };
-        match self.outlet.get() {
+        let told_here = match self.outlet.get() {
             // In the order of the shelf, so under its lock: nobody but the service waits for that.
             Some(outlet) => outlet.pass(&chunk, settlement),
             None => Some(settlement).filter(Settlement::is_awaited),
-        }
+        };
+        desk.shelf.tidy(self.bounds); // while the disk is at work
+        told_here
     }
 
     /// Says what numbers and versions a batch gets, if it may come in.
@@ -269,7 +271,8 @@ impl Shard {
     pub(crate) fn recover(&self, batch: Batch, first_id: u64, stored: i64) {
         let mut desk = self.desk.lock();
         let stamp = Stamp { first_id, stored, is_recovered: true };
-        drop(desk.shelf.add(batch, stamp, self.bounds));
+        drop(desk.shelf.add(batch, stamp));
+        desk.shelf.tidy(self.bounds);
     }
 
     // ---- receipts ------------------------------------------------------------------------

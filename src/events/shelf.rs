@@ -34,19 +34,23 @@ pub(crate) enum Until {
 }
 
 impl Shelf {
-    /// Puts a batch in, and takes out what that leaves no room for. Returns it as it is from now on.
-    pub(crate) fn add(&mut self, batch: Batch, stamp: Stamp, bounds: Bounds) -> Arc<Chunk> {
+    /// Puts a batch in. Returns it as it is from now on. There may be too much now, until [`tidy`](Self::tidy).
+    pub(crate) fn add(&mut self, batch: Batch, stamp: Stamp) -> Arc<Chunk> {
         let chunk = Arc::new(self.chunk(batch, stamp));
         self.view.end = chunk.end();
         self.view.bytes += chunk.bytes;
         self.open += chunk.stubs.len() as u64;
         self.open_bytes += chunk.bytes;
         self.view.open.push(Arc::clone(&chunk));
+        chunk
+    }
+
+    /// Seals what makes a segment, and takes out what there is no room for.
+    pub(crate) fn tidy(&mut self, bounds: Bounds) {
         if self.open >= SEGMENT || self.open_bytes >= most_open(bounds) {
             self.seal();
         }
         self.make_room(bounds);
-        chunk
     }
 
     /// So many were here before, and are not any more; this is the largest of their numbers.
@@ -182,6 +186,12 @@ mod tests {
     use super::super::sample::{at, source};
     use super::*;
 
+    fn add(shelf: &mut Shelf, batch: Batch, stamp: Stamp, bounds: Bounds) -> Arc<Chunk> {
+        let chunk = shelf.add(batch, stamp);
+        shelf.tidy(bounds);
+        chunk
+    }
+
     /// Events with so many bytes, that happened then.
     fn batch(events: &[(u64, u32)]) -> Batch {
         let mut batch = Batch::with_capacity(events.len(), source(None));
@@ -277,7 +287,7 @@ mod tests {
                 naive.next_id += gap;
                 let stamp = Stamp { first_id: naive.next_id + 1, stored: naive.now, is_recovered: false };
                 naive.add(events, bounds);
-                let chunk = shelf.add(batch(events), stamp, bounds);
+                let chunk = add(shelf, batch(events), stamp, bounds);
                 assert_eq!((chunk.first_id, chunk.stubs.len()), (stamp.first_id, events.len()));
             }
             Step::Expire(passed) => {
@@ -335,7 +345,7 @@ mod tests {
         let (mut shelf, one) = (Shelf::default(), 1 << 20);
         for first_id in 1..2_000 {
             let stamp = Stamp { first_id, stored: 0, is_recovered: false };
-            shelf.add(batch(&[(0, one)]), stamp, bounds);
+            add(&mut shelf, batch(&[(0, one)]), stamp, bounds);
             let kept = kept_bytes(shelf.view());
             assert!(kept <= bounds.bytes + 2 * u64::from(one), "{kept} bytes after {first_id} events");
         }
@@ -348,7 +358,7 @@ mod tests {
         let mut shelf = Shelf::default();
         for n in 0..10 * SEGMENT {
             let stamp = Stamp { first_id: n + 1, stored: 0, is_recovered: false };
-            shelf.add(batch(&[(n, 10)]), stamp, bounds);
+            add(&mut shelf, batch(&[(n, 10)]), stamp, bounds);
             let view = shelf.view();
             assert!(view.sealed.iter().all(|segment| segment.end() - segment.first() == SEGMENT));
             assert!(view.sealed.len() <= 4 && view.end - view.open_from() < SEGMENT);
@@ -359,13 +369,13 @@ mod tests {
     fn a_view_that_was_taken_does_not_change() {
         let bounds = Bounds { events: 50, bytes: u64::MAX, age: None };
         let mut shelf = Shelf::default();
-        let add = |shelf: &mut Shelf, first_id| {
+        let add_ten = |shelf: &mut Shelf, first_id| {
             let stamp = Stamp { first_id, stored: 0, is_recovered: false };
-            shelf.add(batch(&[(0, 10); 10]), stamp, bounds);
+            add(shelf, batch(&[(0, 10); 10]), stamp, bounds);
         };
-        (0..5).for_each(|n| add(&mut shelf, 1 + 10 * n));
+        (0..5).for_each(|n| add_ten(&mut shelf, 1 + 10 * n));
         let before = shelf.view().clone();
-        (5..500).for_each(|n| add(&mut shelf, 1 + 10 * n));
+        (5..500).for_each(|n| add_ten(&mut shelf, 1 + 10 * n));
         assert_eq!((before.first, before.end, before.bytes), (0, 50, 500));
         let found: Vec<_> = (0..50).map(|at| before.entry_at(at).expect("it is there").id().get()).collect();
         assert_eq!(found, (1..=50).collect::<Vec<_>>());
