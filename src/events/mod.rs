@@ -38,6 +38,7 @@ mod event;
 #[cfg(all(test, feature = "journal", not(underpin_loom)))]
 mod faults;
 mod filter;
+mod here;
 mod id;
 mod ids;
 mod index;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::errors::Refusal;
 use super::event::Event;
+use super::here::store_here;
 use super::parcel::{Contents, Parcel};
 use super::receipt::{Answer, Stored};
 use super::service::{Order, Request};
@@ -53,13 +54,18 @@ pub(crate) fn pack(
     }
 }
 
-/// Sends a batch, and waits until it is stored; durable, where the journal is told to be.
+/// Stores a batch and waits for that, until it is durable where the journal is told to be: on this thread, if nothing
+/// comes before it, else by the mailbox.
 pub(crate) fn post_and_wait(
     shard: &Arc<Shard>,
     to: &Handle<Request>,
     contents: Contents,
     deadline: Deadline,
 ) -> Result<Stored, (Refusal, Vec<Event>)> {
+    let contents = match store_here(shard, to, contents, deadline) {
+        Ok(outcome) => return outcome,
+        Err(contents) => contents,
+    };
     let parcel = pack(shard, to, contents, Limit::By(deadline));
     let parcel = parcel.map_err(|contents| (Refusal::Full, contents.batch.events))?;
     match to.call_by(deadline, |reply| Request(Order::Store(parcel.answered(reply)))) {

@@ -13,7 +13,7 @@ use super::id::EventId;
 use super::ids::Ids;
 use super::later::Later;
 use super::outlet::Outlet;
-use super::parcel::Contents;
+use super::parcel::{Contents, Parcel};
 use super::post::post;
 use super::receipt::{Answer, Receipt, Settlement, Stored};
 use super::segment::Segment;
@@ -183,9 +183,37 @@ impl Shard {
     /// Puts a batch onto the shelf, all or nothing. Who is to be told when it can be seen is added to
     /// `settlements`; where there is a journal, it tells.
     pub(crate) fn add(&self, contents: Contents, now: Instant, settlements: &mut Vec<Settlement>) {
+        self.add_to(self.desk.lock(), contents, now, settlements);
+    }
+
+    /// The same for who is not the service, and waits for nobody. What its service has to be told of comes back: that
+    /// there is a first event, which becomes old.
+    #[allow(clippy::result_large_err)] // what was not stored comes back
+    pub(crate) fn add_here(
+        &self,
+        parcel: Parcel,
+        now: Instant,
+        settlements: &mut Vec<Settlement>,
+    ) -> Result<(), Contents> {
+        let desk = self.desk.try_lock();
+        let is_watched = |desk: &Desk| self.bounds.age.is_none() || desk.shelf.view().current() > 0;
+        let Some(desk) = desk.filter(|desk| is_watched(desk)) else {
+            let Contents { batch, expected, .. } = parcel.take_back();
+            return Err(Contents { batch, expected, answer: Answer::Nobody });
+        };
+        self.add_to(desk, parcel.open(), now, settlements);
+        Ok(())
+    }
+
+    fn add_to(
+        &self,
+        mut desk: MutexGuard<'_, Desk>,
+        contents: Contents,
+        now: Instant,
+        settlements: &mut Vec<Settlement>,
+    ) {
         let Contents { mut batch, expected, answer } = contents;
         let events = batch.len() as u64;
-        let mut desk = self.desk.lock();
         desk.unpublished += events;
         let receipts = std::mem::take(&mut batch.receipts);
         match self.number(&mut batch, expected.as_ref()) {
@@ -220,7 +248,7 @@ impl Shard {
         let chunk = desk.shelf.add(batch, stamp);
         let settlement = Settlement { answer, receipts, stored, refusal: None };
         let told_here = match self.outlet.get() {
-            // In the order of the shelf, so under its lock: nobody but the service waits for that.
+            // In the order of the shelf, so under its lock: nobody waits for that but who puts in.
             Some(outlet) => outlet.pass(&chunk, settlement),
             None => Some(settlement).filter(Settlement::is_awaited),
         };
@@ -246,6 +274,13 @@ impl Shard {
         let first = take(batch.first_id)?;
         advance_all(&mut streams, batch);
         Ok(first)
+    }
+
+    /// As while somebody puts in.
+    #[cfg(all(test, not(underpin_loom)))]
+    pub(crate) fn while_open(&self, then: impl FnOnce()) {
+        let _desk = self.desk.lock();
+        then();
     }
 
     /// Where what is stored goes on to, from now on. Once.
@@ -365,6 +400,11 @@ impl Shard {
             Some(desk) if !mutant!(CloseUnpublished) => self.publish_of(desk),
             _ => self.wake(),
         }
+    }
+
+    /// It has a service, which lives or will live again.
+    pub(crate) fn is_served(&self) -> bool {
+        self.is_watched.load(Ordering::Acquire)
     }
 
     fn is_closed(&self) -> bool {

@@ -191,6 +191,7 @@ pub(crate) enum Mutant {
     StartUncommitted,
     StartUnshown,
     StopTicking,
+    StoreHereFirst,
     SwallowCall,
     TagForAnyLife,
     TakeBlindly,

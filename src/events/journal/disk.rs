@@ -104,21 +104,9 @@ impl Disk for RealDisk {
 }
 
 impl DiskFile for File {
-    /// With one call of the system, as a rule: nothing is copied together before.
     fn write_at(&mut self, offset: u64, parts: &[&[u8]]) -> io::Result<()> {
         self.seek(SeekFrom::Start(offset))?;
-        let mut parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
-        let mut rest = &mut parts[..];
-        IoSlice::advance_slices(&mut rest, 0); // past what is empty
-        while !rest.is_empty() {
-            match self.write_vectored(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut rest, written),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        write_all(self, parts)
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
@@ -127,5 +115,72 @@ impl DiskFile for File {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+}
+
+/// Writes parts one behind the other: with one call of the system, as a rule, and nothing is copied together before.
+fn write_all(into: &mut impl Write, parts: &[&[u8]]) -> io::Result<()> {
+    let mut parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut rest = &mut parts[..];
+    IoSlice::advance_slices(&mut rest, 0); // past what is empty
+    while !rest.is_empty() {
+        match into.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes a few bytes at a time, is interrupted now and then, and has room for so many.
+    struct Stingy {
+        taken: Vec<u8>,
+        calls: usize,
+        room: usize,
+    }
+
+    impl Write for Stingy {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.calls += 1;
+            if self.calls.is_multiple_of(3) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let before = self.taken.len();
+            let bytes = parts.iter().flat_map(|part| part.iter().copied());
+            self.taken.extend(bytes.take(5.min(self.room - before)));
+            Ok(self.taken.len() - before)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn all_parts_are_written_however_few_bytes_are_taken_at_once(
+            parts in vec(vec(any::<u8>(), 0..20), 0..8), short in 0..9_usize,
+        ) {
+            let all = parts.concat();
+            let room = all.len().saturating_sub(short);
+            let mut stingy = Stingy { taken: Vec::new(), calls: 0, room };
+            let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
+            let written = write_all(&mut stingy, &parts).map_err(|error| error.kind());
+            let expected = if room < all.len() { Err(io::ErrorKind::WriteZero) } else { Ok(()) };
+            prop_assert_eq!((written, &stingy.taken[..]), (expected, &all[..room]));
+        }
     }
 }

@@ -124,6 +124,48 @@ fn stopping() {
     assert_eq!(world.accounted(u64::from(accepted)), if accepted { vec![1] } else { vec![] });
 }
 
+/// Who waits for an event puts it in himself where he can, behind what he sent before; the service is at work beside
+/// him.
+fn stored_here() {
+    let (world, mut solo) = World::with_service(builder());
+    let client = thread({
+        let world = world.clone();
+        move || {
+            assert!(world.store(1));
+            let id = world.store.store_sync(event(2)).expect("it is stored");
+            assert_eq!(world.published(), [1, 2], "in the order in which they were stored");
+            assert_eq!(id.get(), 2);
+            world.stop();
+        }
+    });
+    drop(solo.get().run());
+    joined(client);
+    drop(solo);
+    assert_eq!(world.accounted(2), [1, 2]);
+}
+
+/// The same by two who store at once: one of them may find the other at it.
+fn stored_here_by_two() {
+    let (world, mut solo) = World::with_service(builder());
+    let other = thread({
+        let world = world.clone();
+        move || drop(world.store.store_sync(event(2)))
+    });
+    let client = thread({
+        let world = world.clone();
+        move || {
+            world.store.store_sync(event(1)).expect("it is stored");
+            assert!(world.published().contains(&1));
+            joined(other);
+            world.stop();
+        }
+    });
+    drop(solo.get().run());
+    joined(client);
+    drop(solo);
+    assert_eq!(world.accounted(2).len(), 2);
+}
+
 /// How far a life comes that crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -188,6 +230,13 @@ fn given_up() {
     }
     lives.into_iter().for_each(joined);
     assert_eq!(world.accounted(2).len(), 2);
+}
+
+#[test]
+fn who_waits_for_an_event_puts_it_in_behind_what_he_sent() {
+    holds_at(ONE_PREEMPTION, "stored here", stored_here);
+    holds_at(ONE_PREEMPTION, "stored here by two", stored_here_by_two);
+    finds(Mutant::StoreHereFirst, stored_here);
 }
 
 #[test]
