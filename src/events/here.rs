@@ -15,7 +15,7 @@ use crate::service::reply::{Failure, Reply, Slot};
 use crate::service::scope;
 use crate::sync::mutant;
 
-/// What became of a batch: a refusal of the store itself keeps its events.
+/// What became of a batch that was put in: of one that was refused by then, no event comes back.
 pub(crate) type Outcome = Result<Stored, (Refusal, Vec<Event>)>;
 
 /// Puts a batch in and shows it here and now, and waits for the journal, if there is one: so a single event wakes no

@@ -167,7 +167,8 @@ impl EventStore {
     /// # Blocking
     ///
     /// Until the service has done what was sent before, and this; at most 5 s, or until the deadline of the
-    /// call that is being handled.
+    /// call that is being handled. Where nothing was sent before that is not stored yet, the calling thread stores it
+    /// itself, and waits for the journal alone.
     pub fn store_sync(&self, event: Event) -> Result<EventId, NotStored> {
         self.store_batch([event]).map(|stored| stored.first)
     }
