@@ -119,3 +119,20 @@ fn what_is_told_durable_is_there_whenever_the_disk_goes_for_good() {
         }
     }
 }
+
+#[test]
+fn what_is_told_durable_is_there_though_a_write_panics() {
+    let disk = ModelDisk::default();
+    let (store, tree) = open(&disk);
+    store.store_sync(event("one")).expect("it is durable");
+    disk.plan(Some(Fault::Panic { at: disk.operations() }));
+    let told: Vec<_> = ["two", "three"].map(|name| (name, store.store_sync(event(name)).is_ok())).into();
+    drop((store, tree));
+    let (store, _tree) = open(&disk.copy());
+    let found = store.published().recent(10);
+    for (name, _) in told.iter().filter(|(_, is_durable)| *is_durable) {
+        let there = found.iter().filter(|entry| text(entry) == *name).count();
+        assert_eq!(there, 1, "{name} was told durable: {told:?}");
+    }
+    assert!(told[1].1, "the next life of the journal goes on");
+}

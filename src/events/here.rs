@@ -31,7 +31,7 @@ pub(crate) fn store_here(
     deadline: Deadline,
 ) -> Result<Outcome, Contents> {
     // In a handler one waits in calls alone: they know of cycles, and of the deadline of the call in hand.
-    if scope::me().is_some() || !is_free(shard, service) {
+    if scope::me().is_some() || scope::is_fenced() || !is_free(shard, service) {
         return Err(contents);
     }
     let clock = service.core().clock();
@@ -47,10 +47,10 @@ pub(crate) fn store_here(
     Ok(outcome(answer))
 }
 
-/// Whether the service runs, and all that was sent to it is done.
+/// Whether the service runs, all that was sent to it is done, and the journal has room for more.
 fn is_free(shard: &Shard, service: &Handle<Request>) -> bool {
     let is_first = shard.is_settled() || mutant!(StoreHereFirst);
-    is_first && shard.is_served() && !service.core().mailbox.is_closed()
+    is_first && shard.is_served() && !service.core().mailbox.is_closed() && shard.flows_on()
 }
 
 fn outcome(answer: Option<Result<Result<Stored, Refusal>, Failure>>) -> Outcome {

@@ -12,6 +12,9 @@ pub(crate) trait Outlet: Debug + Send + Sync {
     /// when no lock is held.
     fn pass(&self, chunk: &Arc<Chunk>, settlement: Settlement) -> Option<Settlement>;
 
+    /// Whether it would take something at once, as things stand.
+    fn has_room(&self) -> bool;
+
     /// Logs what there is to be said of it. Under no lock: a logger is the user's.
     fn speak(&self);
 }

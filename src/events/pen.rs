@@ -328,9 +328,9 @@ impl fmt::Debug for Pen {
 
 impl Inside {
     fn write(&mut self, now: Instant, wall: u64, memories: &Memories) -> Result<(), Failed> {
-        let group = std::mem::take(&mut self.group);
-        let (written, records) = (self.writer.write(&group, wall), group.records());
-        memories.put(group.into_memory());
+        // Taken out when it is written: what a panic cuts short is written by the next life, or not told.
+        let (written, records) = (self.writer.write(&self.group, wall), self.group.records());
+        memories.put(std::mem::take(&mut self.group).into_memory());
         match written {
             Ok(()) => self.policy.wrote(records, now),
             Err(error) => {

@@ -222,6 +222,11 @@ impl Outlet for Press {
         self.send(block)
     }
 
+    fn has_room(&self) -> bool {
+        let mailbox = &self.journal.core().mailbox;
+        mailbox.len() < mailbox.capacity()
+    }
+
     fn speak(&self) {
         self.pen.speak();
     }

@@ -24,7 +24,7 @@ use super::streams::{Expected, Streams};
 use super::view::View;
 use crate::service::deadline::Limit;
 use crate::service::handle::Handle;
-use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Snapshot, Thread, mutant};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Snapshot, Thread, fence, mutant};
 
 /// What the shards of a store share.
 #[derive(Debug)]
@@ -197,7 +197,11 @@ impl Shard {
     ) -> Result<(), Contents> {
         let desk = self.desk.try_lock();
         let is_watched = |desk: &Desk| self.bounds.age.is_none() || desk.shelf.view().current() > 0;
-        let Some(desk) = desk.filter(|desk| is_watched(desk)) else {
+        // ORDERING: it is expected by now. Whoever finds that this has ended, after his fence in `is_over`, knows of that,
+        // or this finds that it has ended.
+        fence(Ordering::SeqCst);
+        let is_closed = self.is_closed() && !mutant!(StoreHereClosed);
+        let Some(desk) = desk.filter(|desk| !is_closed && is_watched(desk)) else {
             let Contents { batch, expected, .. } = parcel.take_back();
             return Err(Contents { batch, expected, answer: Answer::Nobody });
         };
@@ -413,7 +417,16 @@ impl Shard {
 
     /// Nothing comes any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.is_closed() && (self.is_settled() || mutant!(CloseEarly))
+        if !self.is_closed() {
+            return false;
+        }
+        fence(Ordering::SeqCst); // see `add_here`
+        self.is_settled() || mutant!(CloseEarly)
+    }
+
+    /// Whether what comes in goes on at once, where it goes on.
+    pub(crate) fn flows_on(&self) -> bool {
+        self.outlet.get().is_none_or(|outlet| outlet.has_room())
     }
 
     pub(crate) fn view(&self) -> Arc<View> {

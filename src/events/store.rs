@@ -89,6 +89,11 @@ impl EventStore {
         StoreBuilder::new().in_memory()
     }
 
+    /// Its name, which is that of its supervisor.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
     /// Describes a store.
     pub fn builder() -> StoreBuilder {
         StoreBuilder::new()

@@ -136,12 +136,15 @@ fn explore(preemptions: usize, body: impl Fn() + Send + Sync + 'static) -> usize
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
     AddBlindly,
+    AdmitBlindly,
     AnnounceAfterLook,
     AnnounceLate,
     AnnounceWithoutFence,
     AnswerTwice,
     AnyGeneration,
     CallBeforeRoom,
+    CallRetired,
+    ChangeBlindly,
     ClearKept,
     CloseEarly,
     CloseTwice,
@@ -161,6 +164,8 @@ pub(crate) enum Mutant {
     ForgetRefused,
     ForgetSkipped,
     GiveToNobody,
+    GiveUpCalled,
+    HeedLate,
     HoldBlindly,
     IgnoreStop,
     JoinWithoutFence,
@@ -168,16 +173,25 @@ pub(crate) enum Mutant {
     KeepUnderNewest,
     LeaveAsleep,
     LeaveForAll,
+    LeaveGrant,
+    LeaveInTwoSteps,
+    LeaveUnpassed,
     LookAwayBlindly,
     LookFirst,
     OrderWithoutRecheck,
     OvertakeBlindly,
+    ProbeBlindly,
     PublishBlindly,
     PublishSilently,
     PublishUnlocked,
     PutBackLate,
+    QueueLate,
+    QueueUnasked,
+    QueueWithoutRecheck,
     ReplayTogether,
     ReplyFirst,
+    RetireBlindly,
+    RetireById,
     RiseFromAnySeat,
     SalvageSilently,
     SendUnfenced,
@@ -186,17 +200,25 @@ pub(crate) enum Mutant {
     SendWithoutRecheck,
     SettleFirst,
     SettleUnwritten,
+    ShowApart,
+    ShowByStaleWord,
+    SilenceAfterLook,
     SkipAhead,
+    StampBlindly,
     StartAfresh,
     StartUncommitted,
     StartUnshown,
     StopTicking,
+    StoreHereClosed,
     StoreHereFirst,
     SwallowCall,
+    SweepHeld,
     TagForAnyLife,
     TakeBlindly,
     TellFirst,
+    TellForAnyLife,
     TellSilently,
+    TellTakenOut,
     TellUnsynced,
     UnregisterFirst,
     WaitBlindly,
@@ -450,17 +472,17 @@ impl<T> Snapshot<T> {
     }
 
     /// As [`load`](Self::load).
-    #[cfg(feature = "config")]
+    #[cfg(any(feature = "config", feature = "telemetry"))]
     pub(crate) fn peek(&self) -> Peek<T> {
         Peek(self.load())
     }
 }
 
 /// A short look at the value of a [`Snapshot`].
-#[cfg(feature = "config")]
+#[cfg(any(feature = "config", feature = "telemetry"))]
 pub(crate) struct Peek<T>(Arc<T>);
 
-#[cfg(feature = "config")]
+#[cfg(any(feature = "config", feature = "telemetry"))]
 impl<T> std::ops::Deref for Peek<T> {
     type Target = Arc<T>;
 

@@ -20,6 +20,8 @@ pub(in crate::events) enum Fault {
     Fail { at: usize, operations: usize, bytes: usize },
     /// All operations fail from then on: the process is gone.
     Crash { at: usize, bytes: usize },
+    /// This operation panics, if it is a write: a fault of this crate's, not of a disk.
+    Panic { at: usize },
 }
 
 /// What is lost.
@@ -116,6 +118,14 @@ impl ModelDisk {
     pub(in crate::events) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let world = self.world();
         world.names.iter().map(|(name, inode)| (name.clone(), world.inodes[*inode].cache.clone())).collect()
+    }
+
+    fn panics_now(&self) -> bool {
+        let mut world = self.world();
+        let now = world.operations;
+        let panics = matches!(world.fault, Some(Fault::Panic { at }) if at == now);
+        world.operations += usize::from(panics);
+        panics
     }
 
     /// Another disk with the same files.
@@ -267,6 +277,9 @@ struct ModelFile {
 
 impl DiskFile for ModelFile {
     fn write_at(&mut self, offset: u64, parts: &[&[u8]]) -> io::Result<()> {
+        if self.disk.panics_now() {
+            std::panic::resume_unwind(Box::new("in a write"));
+        }
         let bytes = parts.concat();
         let world = &mut *self.disk.world();
         let offset = usize::try_from(offset).map_err(io::Error::other)?;

@@ -166,6 +166,25 @@ fn stored_here_by_two() {
     assert_eq!(world.accounted(2).len(), 2);
 }
 
+/// Somebody puts in what he waits for while the service goes for good: who was told that nothing comes any more sees no more.
+fn stored_here_at_the_end() {
+    let world = World::by_hand(builder());
+    world.shard().begin();
+    let client = thread({
+        let world = world.clone();
+        move || {
+            let (parcel, mut settlements) = (world.parcel(1), Vec::new());
+            if world.shard().add_here(parcel, Clock::SYSTEM.now(), &mut settlements).is_ok() {
+                world.shard().publish();
+            }
+        }
+    });
+    world.shard().close();
+    let seen = world.shard().is_over().then(|| world.published().len());
+    joined(client);
+    assert!(seen.is_none_or(|seen| seen == world.published().len()), "more than {seen:?}");
+}
+
 /// How far a life comes that crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -313,4 +332,10 @@ fn a_life_that_was_given_up_shows_nothing_older() {
 #[test]
 fn a_publication_under_no_lock_is_found() {
     finds(Mutant::PublishUnlocked, given_up);
+}
+
+#[test]
+fn who_waits_puts_nothing_in_behind_the_end() {
+    holds("stored here at the end", stored_here_at_the_end);
+    finds(Mutant::StoreHereClosed, stored_here_at_the_end);
 }
