@@ -232,7 +232,8 @@ pub(crate) fn panic_text(payload: Box<dyn std::any::Any + Send>) -> Arc<str> {
     text
 }
 
-fn text_of(payload: &(dyn std::any::Any + Send)) -> Arc<str> {
+/// The same, of a payload that goes on.
+pub(crate) fn text_of(payload: &(dyn std::any::Any + Send)) -> Arc<str> {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         Arc::from(*text)
     } else if let Some(text) = payload.downcast_ref::<String>() {

@@ -24,7 +24,9 @@
 //! - `config`, a feature, is the settings of a program: layered, validated, versioned, read lock-free.
 //! - `events`, a feature, is a bounded store of what happened: every loss counted, queries that block nobody, a
 //!   journal that survives a crash.
-//! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns, settings, events.
+//! - `telemetry`, a feature, is what is measured: counters, gauges and histograms without locks, handlers, spans, and their export.
+//! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns, settings, events,
+//!   telemetry.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
 //! - `testing`, a feature, is for the tests of programs: probes, crashes, events, a simulation.
@@ -42,6 +44,8 @@ mod registry;
 mod service;
 mod supervisor;
 mod sync;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 

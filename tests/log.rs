@@ -120,3 +120,32 @@ fn with_a_hook_nothing_is_logged() {
     let told = |entry: &Entry| entry.keys.values().any(|value| value == "log-hook");
     assert_eq!(records.count(told), 0);
 }
+
+#[cfg(feature = "telemetry")]
+#[test]
+fn metrics_are_a_line_for_each_name_below_a_prefix() {
+    use underpin::telemetry::{Descriptor, Exporter, LogLines, Telemetry, Unit};
+
+    let (records, telemetry) = (records(), Telemetry::new());
+    telemetry.counter(&Descriptor::counter("log_lines.taken", ""), &[("host", "a")]).add(3);
+    let taking = Descriptor::histogram("log_lines.taking", "").unit(Unit::Seconds);
+    telemetry.histogram(&taking, &[]).record(2_000_000);
+    telemetry.counter(&Descriptor::counter("other.lines", ""), &[]).add(1);
+    LogLines::new().below("log_lines").export(&telemetry.metrics("", &[])).expect("a logger takes all");
+    let lines: Vec<_> = records.all().into_iter().filter(|entry| entry.text.contains("lines.")).collect();
+    let texts: Vec<_> = lines.iter().map(|entry| (entry.level, &*entry.text)).collect();
+    let expected = ["log_lines.taken{host=\"a\"} 3", "log_lines.taking 1, p50 2 ms, p99 2 ms"];
+    assert_eq!(texts, expected.map(|text| (Level::Info, text)));
+}
+
+#[cfg(feature = "telemetry")]
+#[test]
+fn a_fault_in_a_metric_is_logged_but_not_each_time() {
+    use underpin::telemetry::{Descriptor, Telemetry};
+
+    let (records, telemetry) = (records(), Telemetry::builder().name("log-faults").build());
+    let wrong = Descriptor::counter("Wrong", "");
+    (0..100).for_each(|_| telemetry.counter(&wrong, &[]).increment());
+    let told = records.count(|entry| entry.text.contains("telemetry `log-faults`"));
+    assert_eq!(told, 7, "the 1st, 2nd, 4th, .. 64th");
+}

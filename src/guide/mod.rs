@@ -13,6 +13,7 @@
 //! 6. [`patterns`]: what works well, and what does not.
 //! 7. [`settings`]: layers, reads, updates, files that change, sections.
 //! 8. [`events`]: storing, bounds and losses, queries, subscriptions, the journal, state from events.
+//! 9. [`telemetry`]: counting, limits, exporters, handlers, spans.
 
 #[doc = include_str!("calls.md")]
 pub mod calls {}
@@ -43,3 +44,10 @@ pub mod settings {}
     doc = "Events: this chapter is there with the features `journal`, `foundation` and `config`."
 )]
 pub mod events {}
+
+#[cfg_attr(all(feature = "telemetry", feature = "foundation"), doc = include_str!("telemetry.md"))]
+#[cfg_attr(
+    not(all(feature = "telemetry", feature = "foundation")),
+    doc = "Telemetry: this chapter is there with the features `telemetry` and `foundation`."
+)]
+pub mod telemetry {}

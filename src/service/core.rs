@@ -30,7 +30,7 @@ pub(crate) enum Urgent<M> {
     },
     /// News for the child, whichever incarnation takes it up. What it says is found then, and it may
     /// come to nothing.
-    #[cfg(any(feature = "config", feature = "events"))]
+    #[cfg(any(feature = "config", feature = "events", feature = "telemetry"))]
     News(Box<dyn FnOnce() -> Option<M> + Send>),
 }
 
@@ -42,7 +42,7 @@ impl<M> Urgent<M> {
             Self::Down { epoch: asked, monitor, message } => {
                 (asked == epoch && monitors.remove(&monitor).is_some()).then(message)
             }
-            #[cfg(any(feature = "config", feature = "events"))]
+            #[cfg(any(feature = "config", feature = "events", feature = "telemetry"))]
             Self::News(message) => message(),
         }
     }

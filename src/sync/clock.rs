@@ -34,7 +34,7 @@ enum Source {
 }
 
 /// The wall's clock, which may be set: the system's, also in a simulation.
-#[cfg(feature = "events")]
+#[cfg(any(feature = "events", feature = "telemetry"))]
 pub(crate) fn wall_now() -> std::time::SystemTime {
     std::time::SystemTime::now()
 }
@@ -67,6 +67,12 @@ impl Clock {
     pub fn manual() -> (Self, ManualClock) {
         let hand = ManualClock::new();
         (Self(Source::Manual(hand.clone())), hand)
+    }
+
+    /// Whether it is that of the operating system.
+    #[cfg(feature = "fast-clock")]
+    pub(crate) fn is_system(&self) -> bool {
+        matches!(self.0, Source::System)
     }
 
     /// A clock of somebody's own.

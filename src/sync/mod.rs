@@ -14,23 +14,35 @@ mod figure;
 #[cfg(feature = "loom")]
 pub mod model;
 pub(crate) mod real;
+#[cfg(feature = "resilience")]
+mod ticks;
 
-pub use clock::{Clock, ManualClock};
 #[cfg(feature = "events")]
-pub(crate) use clock::{since_first, wall_now};
+pub(crate) use clock::since_first;
+#[cfg(any(feature = "events", feature = "telemetry"))]
+pub(crate) use clock::wall_now;
+pub use clock::{Clock, ManualClock};
 pub(crate) use figure::Figure;
 /// A lock around what is the process's: the real thing, also in a model.
 pub(crate) use real::Mutex as ProcessLock;
 /// How many threads the machine runs at once: asked of the system, also in a model.
 pub(crate) use real::cores;
 /// What a signal handler looks at: the real thing, also in a model.
-#[cfg(feature = "signals")]
+#[cfg(any(feature = "signals", feature = "telemetry"))]
 pub(crate) use std::sync::atomic::AtomicBool as SignalFlag;
+#[cfg(feature = "resilience")]
+pub(crate) use ticks::Ticks;
 
 #[cfg(feature = "testing")]
 pub(crate) use clock::Pace;
 /// What numbers things of the whole process: the real thing, also in a model.
-#[cfg(any(feature = "config", feature = "events", feature = "testing"))]
+#[cfg(any(
+    feature = "config",
+    feature = "events",
+    feature = "resilience",
+    feature = "telemetry",
+    feature = "testing"
+))]
 pub(crate) use std::sync::atomic::AtomicU64 as Tally;
 
 #[cfg(underpin_loom)]

@@ -12,7 +12,7 @@ pub(crate) use std::thread::current as current_thread;
 pub(crate) use std::thread::{JoinHandle, Thread, ThreadId, park, park_timeout, yield_now};
 
 pub(crate) use parking_lot::Mutex;
-#[cfg(feature = "events")]
+#[cfg(any(feature = "events", feature = "telemetry"))]
 pub(crate) use parking_lot::MutexGuard;
 pub(crate) use std::thread_local;
 
@@ -166,7 +166,7 @@ impl<T> Snapshot<T> {
     }
 
     /// The present value, without a count of its own where that can be spared: for a short look.
-    #[cfg(feature = "config")]
+    #[cfg(any(feature = "config", feature = "telemetry"))]
     #[inline]
     pub(crate) fn peek(&self) -> Peek<T> {
         Peek(self.0.load())
@@ -174,10 +174,10 @@ impl<T> Snapshot<T> {
 }
 
 /// A short look at the value of a [`Snapshot`].
-#[cfg(feature = "config")]
+#[cfg(any(feature = "config", feature = "telemetry"))]
 pub(crate) struct Peek<T>(arc_swap::Guard<Arc<T>>);
 
-#[cfg(feature = "config")]
+#[cfg(any(feature = "config", feature = "telemetry"))]
 impl<T> std::ops::Deref for Peek<T> {
     type Target = Arc<T>;
 
