@@ -25,8 +25,9 @@
 //! - `events`, a feature, is a bounded store of what happened: every loss counted, queries that block nobody, a
 //!   journal that survives a crash.
 //! - `telemetry`, a feature, is what is measured: counters, gauges and histograms without locks, handlers, spans, and their export.
+//! - `health`, a feature, says whether the program can do its work: checks, modes, alerts.
 //! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns, settings, events,
-//!   telemetry.
+//!   telemetry, health.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
 //! - `testing`, a feature, is for the tests of programs: probes, crashes, events, a simulation.
@@ -40,6 +41,8 @@ pub mod events;
 #[cfg(feature = "foundation")]
 mod foundation;
 pub mod guide;
+#[cfg(feature = "health")]
+pub mod health;
 mod registry;
 mod service;
 mod supervisor;

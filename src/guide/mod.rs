@@ -14,6 +14,7 @@
 //! 7. [`settings`]: layers, reads, updates, files that change, sections.
 //! 8. [`events`]: storing, bounds and losses, queries, subscriptions, the journal, state from events.
 //! 9. [`telemetry`]: counting, limits, exporters, handlers, spans.
+//! 10. [`health`]: checks, modes, alerts.
 
 #[doc = include_str!("calls.md")]
 pub mod calls {}
@@ -51,3 +52,10 @@ pub mod events {}
     doc = "Telemetry: this chapter is there with the features `telemetry` and `foundation`."
 )]
 pub mod telemetry {}
+
+#[cfg_attr(all(feature = "health", feature = "foundation", feature = "config", feature = "events"), doc = include_str!("health.md"))]
+#[cfg_attr(
+    not(all(feature = "health", feature = "foundation", feature = "config", feature = "events")),
+    doc = "Health: this chapter is there with the features `health`, `foundation`, `config` and `events`."
+)]
+pub mod health {}

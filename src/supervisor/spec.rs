@@ -319,7 +319,7 @@ impl<S: Service> ChildSpec<S> {
     }
 
     /// Refuses it at the start, for this reason.
-    #[cfg(any(feature = "config", feature = "events"))]
+    #[cfg(any(feature = "config", feature = "events", feature = "health"))]
     pub(crate) fn faulty(mut self, fault: String) -> Self {
         self.fault = Some(fault);
         self
