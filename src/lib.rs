@@ -59,6 +59,8 @@ pub use foundation::config_events::{
 };
 #[cfg(feature = "foundation")]
 pub use foundation::foundation::{Foundation, FoundationBuilder, Stopper};
+#[cfg(all(feature = "foundation", feature = "events", feature = "health"))]
+pub use foundation::health_events::{ALERT_CLEARED, ALERT_RAISED, HEALTH_CHANGED, MODE_CHANGED};
 pub use registry::{AlreadyRegistered, Registry, RegistryEntry, TagError};
 pub use service::context::Context;
 pub use service::dead_letters::{DeadLetter, DeadReason};

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 #[cfg(all(feature = "config", feature = "events"))]
 use super::config_events::RebuildError;
+use super::rooms::{Kept, Rooms};
 #[cfg(feature = "config")]
 use crate::config::{Config, Settings};
 #[cfg(feature = "events")]
 use crate::events::EventStore;
+#[cfg(all(feature = "config", feature = "health"))]
+use crate::health::AlertSettings;
+#[cfg(feature = "health")]
+use crate::health::HealthMonitor;
 use crate::registry::Registry;
 use crate::service::scope;
 use crate::service::service::Service;
@@ -21,6 +26,8 @@ use crate::supervisor::spec::ChildSpec;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::supervisor::Supervisor;
 use crate::sync::{Clock, Mutex};
+#[cfg(feature = "telemetry")]
+use crate::telemetry::Telemetry;
 
 /// How long [`Foundation::wait`] lets the application stop if nothing else is said.
 const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(30);
@@ -64,8 +71,11 @@ const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(30);
 pub struct Foundation {
     root: SupervisorHandle,
     clock: Clock,
-    #[cfg(all(feature = "config", feature = "events"))]
-    store: Option<EventStore>,
+    #[cfg_attr(
+        not(any(all(feature = "config", feature = "events"), feature = "telemetry")),
+        expect(dead_code)
+    )]
+    kept: Kept,
     stopper: Stopper,
     timeout: Duration,
     #[cfg(feature = "signals")]
@@ -115,31 +125,11 @@ pub struct FoundationBuilder {
     root: Supervisor,
     clock: Clock,
     timeout: Duration,
-    /// How many configurations there are; their services are the first children.
-    #[cfg(feature = "config")]
-    configs: usize,
-    #[cfg(feature = "events")]
-    store: Option<EventStore>,
-    /// What tells the store of a configuration.
-    #[cfg(all(feature = "config", feature = "events"))]
-    wires: Vec<Wire>,
+    rooms: Rooms,
     #[cfg(feature = "signals")]
     on_signals: bool,
     #[cfg(feature = "signals")]
     rereads: super::signals::Rereads,
-}
-
-/// Leads what becomes of a configuration to a store.
-#[cfg(all(feature = "config", feature = "events"))]
-type Wire = Box<dyn FnOnce(&EventStore)>;
-
-#[cfg(all(feature = "config", feature = "events"))]
-fn wire_of<T: Settings>(config: &Config<T>) -> Wire {
-    let config = config.clone();
-    Box::new(move |store| {
-        let events = super::config_events::ConfigEvents::new(store, config.name());
-        config.set_default_sink(Arc::new(events));
-    })
 }
 
 impl Foundation {
@@ -149,12 +139,7 @@ impl Foundation {
             root: Supervisor::new(name),
             clock: Clock::system(),
             timeout: DEFAULT_SHUTDOWN,
-            #[cfg(feature = "config")]
-            configs: 0,
-            #[cfg(feature = "events")]
-            store: None,
-            #[cfg(all(feature = "config", feature = "events"))]
-            wires: Vec::new(),
+            rooms: Rooms::default(),
             #[cfg(feature = "signals")]
             on_signals: false,
             #[cfg(feature = "signals")]
@@ -194,7 +179,7 @@ impl Foundation {
     /// [update](crate::config::Config::update).
     #[cfg(all(feature = "config", feature = "events"))]
     pub fn rebuild_config<T: Settings>(&self, config: &Config<T>) -> Result<Option<u64>, RebuildError> {
-        let store = self.store.as_ref().ok_or(RebuildError::NoStore)?;
+        let store = self.kept.store.as_ref().ok_or(RebuildError::NoStore)?;
         super::config_events::rebuild(store, config)
     }
 
@@ -223,6 +208,8 @@ impl Foundation {
     pub fn shutdown(&self, timeout: Duration) -> ShutdownReport {
         self.stopper.stop_because("it was shut down");
         let report = self.root.shutdown(timeout);
+        #[cfg(feature = "telemetry")]
+        self.kept.forget(self.root.reference().name());
         #[cfg(feature = "signals")]
         drop(self.signals.lock().take());
         report
@@ -275,10 +262,7 @@ impl FoundationBuilder {
     /// ```
     #[cfg(feature = "config")]
     pub fn config<T: Settings>(mut self, config: &Config<T>) -> Self {
-        self.root = self.root.child_at(self.configs, config.child());
-        self.configs += 1;
-        #[cfg(feature = "events")]
-        self.wires.push(wire_of(config));
+        self.root = self.rooms.add_config(self.root, config);
         #[cfg(feature = "signals")]
         self.rereads.push(super::signals::reread_of(config));
         self
@@ -311,7 +295,107 @@ impl FoundationBuilder {
     /// ```
     #[cfg(feature = "events")]
     pub fn events(mut self, store: &EventStore) -> Self {
-        self.store = Some(store.clone());
+        self.rooms.kept.store = Some(store.clone());
+        self
+    }
+
+    /// Adds the services of a telemetry, behind those of configurations and before all other children: so it is there before them,
+    /// and exports once more when they have stopped.
+    ///
+    /// What the kernel knows of each service and supervisor becomes metrics under `underpin.`: see
+    /// [`KernelCollector`](crate::telemetry::KernelCollector). What the operating system knows of the process becomes metrics under `process.`: see
+    /// [`ProcessCollector`](crate::telemetry::ProcessCollector). With an event store, its accounts are under `events.`; of each configuration,
+    /// unless it has a [sink](crate::config::Config::set_sink) of its own, `config.update.duration`, `config.update.refused`
+    /// and `config.subscribers`.
+    ///
+    /// One telemetry for each foundation: of several the last is started.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use underpin::Foundation;
+    /// use underpin::telemetry::Telemetry;
+    ///
+    /// let telemetry = Telemetry::new();
+    /// let app = Foundation::builder("app").telemetry(&telemetry).start()?;
+    /// telemetry.collect();
+    /// assert_eq!(telemetry.metrics("underpin.tree", &[]).gauge("underpin.tree.up", &[("tree", "app")]), Some(1.0));
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "telemetry")]
+    pub fn telemetry(mut self, telemetry: &Telemetry) -> Self {
+        self.rooms.kept.telemetry = Some(telemetry.clone());
+        self
+    }
+
+    /// Adds the services of a health monitor, behind all other children.
+    ///
+    /// It watches the whole tree. With a [telemetry](Self::telemetry), its alerts look at the metrics of that, unless it has another
+    /// [source](crate::health::HealthBuilder::source), and what it finds becomes metrics under `underpin.health.` and `underpin.alert.`. With a
+    /// [store](Self::events), each alert that is raised or cleared, each change of the mode and of the health is an event.
+    ///
+    /// One monitor for each foundation: of several the last is started.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use underpin::Foundation;
+    /// use underpin::health::{Check, HealthMonitor, Verdict};
+    /// use underpin::telemetry::Telemetry;
+    ///
+    /// let health = HealthMonitor::builder().check(Check::new("disk", Verdict::healthy).readiness()).build();
+    /// let app = Foundation::builder("app").telemetry(&Telemetry::new()).health(&health).start()?;
+    /// println!("{}", health.readiness());
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "health")]
+    pub fn health(mut self, health: &HealthMonitor) -> Self {
+        self.rooms.kept.health = Some(health.clone());
+        self
+    }
+
+    /// Says which part of a configuration is the settings of the [monitor's](Self::health) alerts. They follow it while the program runs,
+    /// within a tick of the monitor; wrong ones change nothing, which is logged: a type that
+    /// [validates](crate::config::Validate) refuses them before.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use underpin::Foundation;
+    /// use underpin::config::{Checks, Layers, Validate};
+    /// use underpin::health::{AlertSettings, HealthMonitor};
+    /// use underpin::telemetry::Telemetry;
+    ///
+    /// #[derive(Clone, Default, Serialize, Deserialize)]
+    /// #[serde(default)]
+    /// struct Settings {
+    ///     workers: usize,
+    ///     alerts: AlertSettings,
+    /// }
+    /// # impl Validate for Settings {}
+    ///
+    /// let config = Layers::new().defaults(Settings::default()).load::<Settings>()?;
+    /// let (telemetry, health) = (Telemetry::new(), HealthMonitor::builder().build());
+    /// let app = Foundation::builder("app")
+    ///     .config(&config)
+    ///     .telemetry(&telemetry)
+    ///     .health(&health)
+    ///     .alerts(&config, |settings| settings.alerts.clone())
+    ///     .start()?;
+    /// config.update("alerts.crashes.within_seconds", 10)?;
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(all(feature = "config", feature = "health"))]
+    pub fn alerts<T: Settings>(
+        mut self,
+        config: &Config<T>,
+        alerts: impl Fn(&T) -> AlertSettings + Send + Sync + 'static,
+    ) -> Self {
+        self.rooms.alerts(config, alerts);
         self
     }
 
@@ -381,34 +465,21 @@ impl FoundationBuilder {
     /// As [`Supervisor::start`].
     pub fn start(self) -> Result<Foundation, StartError> {
         let stopper = Stopper::new();
-        #[cfg(all(feature = "config", feature = "events"))]
-        let store_place = self.configs;
-        #[cfg(all(not(feature = "config"), feature = "events"))]
-        let store_place = 0;
         // Before the services: a signal that comes while they start is not lost.
         #[cfg(feature = "signals")]
         let signals = Mutex::new(match self.on_signals {
             true => Some(super::signals::Signals::listen(&stopper, self.rereads)?),
             false => None,
         });
-        #[cfg(feature = "events")]
-        let root = match &self.store {
-            Some(store) => self.root.supervisor_at(store_place, store.supervisor()),
-            None => self.root,
-        };
-        #[cfg(all(feature = "config", feature = "events"))]
-        if let Some(store) = &self.store {
-            self.wires.into_iter().for_each(|wire| wire(store));
-        }
-        #[cfg(not(feature = "events"))]
-        let root = self.root;
+        let (root, kept) = self.rooms.furnish(self.root);
+        #[cfg(feature = "telemetry")]
+        kept.measure(root.reference(), &self.clock);
         let ended = stopper.clone();
         let root = root.start_watched(move || ended.stop_because("its root supervisor ended"))?;
         Ok(Foundation {
             root,
             clock: self.clock,
-            #[cfg(all(feature = "config", feature = "events"))]
-            store: self.store,
+            kept,
             stopper,
             timeout: self.timeout,
             #[cfg(feature = "signals")]

@@ -4,5 +4,12 @@
 pub(crate) mod config_events;
 #[allow(clippy::module_inception)] // the noun of the file
 pub(crate) mod foundation;
+#[cfg(all(feature = "events", feature = "health"))]
+pub(crate) mod health_events;
+#[cfg(feature = "telemetry")]
+mod meters;
+mod rooms;
 #[cfg(feature = "signals")]
 mod signals;
+#[cfg(all(feature = "config", any(feature = "events", feature = "telemetry")))]
+mod sinks;

@@ -1,0 +1,185 @@
+//! What the rooms of a foundation have measured.
+
+#[cfg(feature = "config")]
+use crate::config::{ConfigEvent, Metric, Sink};
+#[cfg(feature = "events")]
+use crate::events::EventStore;
+#[cfg(feature = "health")]
+use crate::health::{Health, HealthMonitor, Mode};
+use crate::supervisor::reference::SupervisorRef;
+use crate::sync::{Clock, Mutex};
+#[cfg(any(feature = "config", feature = "events", feature = "health"))]
+use crate::telemetry::Descriptor;
+#[cfg(feature = "events")]
+use crate::telemetry::Sheet;
+#[cfg(any(feature = "config", feature = "events"))]
+use crate::telemetry::Unit;
+use crate::telemetry::{KernelCollector, ProcessCollector, Telemetry};
+
+/// The collector of what the operating system knows.
+pub(super) const PROCESS: &str = "process";
+
+pub(super) fn tree_name(root: &str) -> String {
+    format!("tree {root}")
+}
+
+#[cfg(feature = "events")]
+pub(super) fn store_name(store: &str) -> String {
+    format!("events {store}")
+}
+
+#[cfg(feature = "health")]
+pub(super) fn health_name(health: &str) -> String {
+    format!("health {health}")
+}
+
+/// What the operating system and the kernel know.
+pub(super) fn watch_tree(telemetry: &Telemetry, root: SupervisorRef, clock: &Clock) {
+    let process = Kept(Mutex::new(Some(ProcessCollector::new(clock.clone()))));
+    telemetry.add_collector(PROCESS, move |sheet| process.with(|process| process.collect(sheet)));
+    let name = tree_name(root.name());
+    let kernel = Kept(Mutex::new(Some(KernelCollector::new(root))));
+    telemetry.add_collector(&name, move |sheet| kernel.with(|kernel| kernel.collect(sheet)));
+}
+
+/// One that is asked by one thread at a time, and taken out meanwhile: a lock is not held while somebody waits.
+struct Kept<T>(Mutex<Option<T>>);
+
+/// Puts it back, whatever happens.
+struct Taken<'a, T>(&'a Kept<T>, Option<T>);
+
+impl<T> Kept<T> {
+    fn with(&self, work: impl FnOnce(&mut T)) {
+        let mut taken = Taken(self, self.0.lock().take());
+        if let Some(one) = &mut taken.1 {
+            work(one);
+        }
+    }
+}
+
+impl<T> Drop for Taken<'_, T> {
+    fn drop(&mut self) {
+        *self.0.0.lock() = self.1.take();
+    }
+}
+
+#[cfg(feature = "config")]
+pub(super) struct ConfigMeters {
+    duration: crate::telemetry::Histogram,
+    refused: crate::telemetry::Counter,
+    subscribers: crate::telemetry::Gauge,
+}
+
+#[cfg(feature = "config")]
+impl ConfigMeters {
+    pub(super) fn new(telemetry: &Telemetry, config: &str) -> Self {
+        const DURATION: Descriptor =
+            Descriptor::histogram("config.update.duration", "From the turn of an update to its publication.")
+                .unit(Unit::Seconds);
+        const REFUSED: Descriptor =
+            Descriptor::counter("config.update.refused", "Updates that were refused.");
+        const SUBSCRIBERS: Descriptor = Descriptor::gauge("config.subscribers", "Who is told of updates.");
+        let labels = [("config", config)];
+        Self {
+            duration: telemetry.histogram(&DURATION, &labels),
+            refused: telemetry.counter(&REFUSED, &labels),
+            subscribers: telemetry.gauge(&SUBSCRIBERS, &labels),
+        }
+    }
+}
+
+#[cfg(feature = "config")]
+impl Sink for ConfigMeters {
+    fn event(&self, _: &ConfigEvent) {}
+
+    fn metric(&self, metric: Metric, value: f64) {
+        match metric {
+            Metric::UpdateSeconds => self.duration.record((value * Unit::Seconds.divisor()) as u64),
+            Metric::Refused => self.refused.add(value as u64),
+            Metric::Subscribers => self.subscribers.set(value),
+        }
+    }
+}
+
+/// The accounts of a store.
+#[cfg(feature = "events")]
+pub(super) fn watch_store(telemetry: &Telemetry, store: &EventStore) {
+    let store = store.clone();
+    telemetry.add_collector(&store_name(store.name()), move |sheet| write_store(&store, sheet));
+}
+
+#[cfg(feature = "events")]
+fn write_store(store: &EventStore, sheet: &mut Sheet) {
+    const STORED: Descriptor = Descriptor::counter("events.stored", "Events that were stored.");
+    const GONE: Descriptor =
+        Descriptor::counter("events.gone", "Events that were stored and are not there any more, by reason.");
+    const UNSTORED: Descriptor =
+        Descriptor::counter("events.unstored", "Events that were taken and not stored, by reason.");
+    const CURRENT: Descriptor = Descriptor::gauge("events.current", "Events that are there.");
+    const SIZE: Descriptor = Descriptor::gauge("events.size", "What these take in memory.").unit(Unit::Bytes);
+    let (stats, name) = (store.stats(), store.name());
+    let of = |reason| [("store", name), ("reason", reason)];
+    sheet.counter(&STORED, &of("")[..1], stats.stored);
+    let gone = [("pruned", stats.pruned), ("dropped", stats.dropped)];
+    gone.into_iter().for_each(|(why, n)| sheet.counter(&GONE, &of(why), n));
+    let unstored = [("shed", stats.shed), ("lost", stats.lost), ("refused", stats.refused)];
+    unstored.into_iter().for_each(|(why, n)| sheet.counter(&UNSTORED, &of(why), n));
+    sheet.gauge(&CURRENT, &of("")[..1], stats.current as f64);
+    sheet.gauge(&SIZE, &of("")[..1], stats.bytes as f64);
+    #[cfg(feature = "journal")]
+    write_journal(store, sheet);
+}
+
+#[cfg(feature = "journal")]
+fn write_journal(store: &EventStore, sheet: &mut Sheet) {
+    const WRITTEN: Descriptor =
+        Descriptor::counter("events.journal.written", "Events that were written to the journal.");
+    const SYNCS: Descriptor =
+        Descriptor::counter("events.journal.syncs", "How often the journal was synced.");
+    const UNJOURNALED: Descriptor = Descriptor::counter(
+        "events.journal.unjournaled",
+        "Events that are in memory and not in the journal.",
+    );
+    const SIZE: Descriptor =
+        Descriptor::gauge("events.journal.size", "What its files take.").unit(Unit::Bytes);
+    const UP: Descriptor = Descriptor::gauge("events.journal.up", "1 if the journal takes what is stored.");
+    let Some(journal) = store.journal() else { return };
+    let labels = [("store", store.name())];
+    sheet.counter(&WRITTEN, &labels, journal.written);
+    sheet.counter(&SYNCS, &labels, journal.syncs);
+    sheet.counter(&UNJOURNALED, &labels, journal.unjournaled);
+    sheet.gauge(&SIZE, &labels, journal.bytes as f64);
+    sheet.gauge(&UP, &labels, f64::from(u8::from(journal.trouble.is_none())));
+}
+
+/// What the health is, what mode follows from it, and which alerts are raised.
+#[cfg(feature = "health")]
+pub(super) fn watch_health(telemetry: &Telemetry, health: &HealthMonitor) {
+    const STATE: Descriptor = Descriptor::gauge(
+        "underpin.health.state",
+        "1 for what the health is, with the label `state`; the others are 0.",
+    );
+    const MODE: Descriptor =
+        Descriptor::gauge("underpin.health.mode", "1 for the mode, with the label `mode`; the others are 0.");
+    const RAISED: Descriptor = Descriptor::gauge("underpin.alert.raised", "1 for each alert that is raised.");
+    let (name, health) = (health.name().to_owned(), health.clone());
+    telemetry.add_collector(&health_name(&name), move |sheet| {
+        let (state, mode) = (health.health().health, health.mode());
+        for one in Health::ALL {
+            sheet.gauge(
+                &STATE,
+                &[("health", &name), ("state", one.as_str())],
+                f64::from(u8::from(one == state)),
+            );
+        }
+        for one in Mode::ALL {
+            sheet.gauge(
+                &MODE,
+                &[("health", &name), ("mode", one.as_str())],
+                f64::from(u8::from(one == mode)),
+            );
+        }
+        let raised = health.raised_alerts();
+        raised.iter().for_each(|alert| sheet.gauge(&RAISED, &[("health", &name), ("alert", alert)], 1.0));
+    });
+}
