@@ -7,8 +7,10 @@ use underpin::events::{EventStore, Journal};
 
 use crate::stats::Stats;
 
-/// How many events it keeps in memory. Nothing here asks for them, so it need not be many.
+/// How many events it keeps in memory. Nobody asks for them, so it need not be many.
 const MOST_EVENTS: u64 = 10_000;
+/// How many it keeps for a demonstration, which asks for its alerts while lines rush by.
+const DEMO_EVENTS: u64 = 50_000;
 /// How many bytes of events it keeps in memory.
 const MOST_BYTES: u64 = 16 << 20;
 /// How long a parser waits for room in the store's queue: longer than the store for a slow disk.
@@ -31,9 +33,9 @@ impl Archive {
     /// # Blocking
     ///
     /// Until the journal is read.
-    pub(crate) fn open(data: Option<&str>) -> Result<Self, String> {
+    pub(crate) fn open(data: Option<&str>, is_demo: bool) -> Result<Self, String> {
         let mut store = EventStore::builder()
-            .max_events(MOST_EVENTS)
+            .max_events(if is_demo { DEMO_EVENTS } else { MOST_EVENTS })
             .max_bytes(MOST_BYTES)
             .overflow(Overflow::Block(PATIENCE));
         if let Some(dir) = data {
@@ -46,12 +48,13 @@ impl Archive {
         &self.store
     }
 
-    /// How many events this run stored: durable ones, where there is a journal.
-    pub(crate) fn stored(&self) -> u64 {
-        match self.store.journal() {
+    /// How many lines this run stored: durable ones, where there is a journal. What it stored of alerts is none.
+    pub(crate) fn stored(&self, stats: &Stats) -> u64 {
+        let events = match self.store.journal() {
             Some(journal) => journal.written.saturating_sub(journal.unsynced),
             None => self.store.stats().stored,
-        }
+        };
+        events.saturating_sub(stats.alerts_stored.get())
     }
 
     /// How many events it has found.
@@ -63,10 +66,11 @@ impl Archive {
     pub(crate) fn went_wrong(&self, stats: &Stats) -> Vec<String> {
         let journal = self.store.journal().unwrap_or_default();
         let trouble = journal.trouble.map(|trouble| format!("--data: {}", trouble.reason));
-        let missing = stats.kept.get().saturating_sub(self.stored());
+        let missing = stats.kept.get().saturating_sub(self.stored(stats));
+        let unjournaled = journal.unjournaled.saturating_sub(stats.alerts_unjournaled.get());
         let counts = [
-            (journal.unjournaled, "lines did not come into the journal"),
-            (missing.saturating_sub(journal.unjournaled), "lines were not stored"),
+            (unjournaled, "lines did not come into the journal"),
+            (missing.saturating_sub(unjournaled), "lines were not stored"),
         ];
         let missing = counts.into_iter().filter(|(lines, _)| *lines > 0);
         trouble.into_iter().chain(missing.map(|(lines, what)| format!("{lines} {what}"))).collect()

@@ -15,9 +15,10 @@ collector [OPTIONS] [FILE ...]
   --max-line BYTES    the longest line that is taken, 480 to 1048576 (65536)
   --severity NAME     write lines of this severity and of more severe ones: emerg, alert, crit, err,
                       warning, notice, info, debug (debug); those without a priority are written
-  --config FILE       read listen, workers, max_line and severity from this file (TOML or JSON)
+  --config FILE       read these and the thresholds of alerts from this file (TOML or JSON)
   --out FILE          write one JSON object for each parsed message; FILE is emptied first
   --data DIR          keep a journal of all lines in this directory, that survives a crash
+  --metrics FILE      write the metrics as Prometheus text, each 10 s and at the end; FILE is always whole
   --ack               tell each TCP client how many of its lines are durable: a number on a line, after
                       each write to disk; needs --data
   --chaos EVERY_MS    crash a random parser so often, while it handles a message
@@ -47,7 +48,7 @@ const SETTINGS: [(&str, &str); 4] = [
     ("--severity", "severity"),
 ];
 /// The other options that have a value.
-const OTHERS: [&str; 6] = ["--config", "--out", "--data", "--chaos", "--hang", "--demo"];
+const OTHERS: [&str; 7] = ["--config", "--out", "--data", "--metrics", "--chaos", "--hang", "--demo"];
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
@@ -96,6 +97,8 @@ pub(crate) struct Args {
     pub(crate) out: Option<String>,
     /// Where the journal is.
     pub(crate) data: Option<String>,
+    /// Where the metrics are written.
+    pub(crate) metrics: Option<String>,
     /// Whether clients are told what is durable.
     pub(crate) ack: bool,
     pub(crate) chaos: Option<Duration>,
@@ -110,6 +113,7 @@ struct Reading {
     settings: Vec<(&'static str, &'static str, String)>,
     out: Option<String>,
     data: Option<String>,
+    metrics: Option<String>,
     ack: bool,
     chaos: Option<Duration>,
     hang: Option<Duration>,
@@ -176,6 +180,7 @@ impl Reading {
             "--data" if value.is_empty() => return Err("the name of a directory"),
             "--data" => self.data = Some(value.to_owned()),
             _ if value.is_empty() => return Err("the name of a file"),
+            "--metrics" => self.metrics = Some(value.to_owned()),
             "--config" => self.config = Some(value.to_owned()),
             _ => self.out = Some(value.to_owned()),
         }
@@ -206,8 +211,8 @@ impl Reading {
             (None, None) => Job::Serve,
         };
         let chaos = self.chaos.or(self.demo.map(|_| DEMO_CHAOS));
-        let Self { config, settings, out, data, ack, hang, .. } = self;
-        Ok(Args { job, config, settings, out, data, ack, chaos, hang })
+        let Self { config, settings, out, data, metrics, ack, hang, .. } = self;
+        Ok(Args { job, config, settings, out, data, metrics, ack, chaos, hang })
     }
 }
 

@@ -18,11 +18,16 @@ pub(crate) fn kind_of(message: &Message<&str>) -> &'static str {
     }
 }
 
+/// The host that a message says, or the source if it says none.
+pub(crate) fn host_of<'a>(message: &Message<&'a str>, source: &'a str) -> &'a str {
+    message.hostname.filter(|host| !host.is_empty()).unwrap_or(source)
+}
+
 /// Says who speaks, as `host/app[pid]`, as far as the message says that; the host is the source if it says
 /// none. At most as long as a correlation may be: the rest is cut off.
 pub(crate) fn speaker_of(message: &Message<&str>, source: &str, speaker: &mut String) {
     speaker.clear();
-    speaker.push_str(message.hostname.filter(|host| !host.is_empty()).unwrap_or(source));
+    speaker.push_str(host_of(message, source));
     if let Some(app) = message.appname {
         speaker.extend(["/", app]);
     }
@@ -62,9 +67,12 @@ fn malformed(kind: &'static str, source: &str) -> Event {
 
 /// A path, or what a message says, may be longer than a correlation.
 fn cut(name: &mut String) {
-    if name.len() > MAX_NAME_BYTES {
-        name.truncate(name.floor_char_boundary(MAX_NAME_BYTES));
-    }
+    name.truncate(cut_to(name, MAX_NAME_BYTES).len());
+}
+
+/// As much of a text as so many bytes hold.
+pub(crate) fn cut_to(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use underpin::{ShutdownReport, Stopper};
+use underpin::events::Entry;
+use underpin::{ALERT_CLEARED, ShutdownReport};
 
 use crate::args::Args;
 use crate::settings;
@@ -19,6 +21,8 @@ use crate::tree;
 
 /// How many clients send. Every other one counts octets.
 const CLIENTS: u64 = 4;
+/// How long the alerts that its crashes raise may take to be cleared.
+const CLEARED: Duration = Duration::from_secs(5);
 /// What precedes the number in each line.
 const MARK: &str = "number=";
 
@@ -29,15 +33,23 @@ pub(crate) fn run(mut args: Args, lines: u64) -> Result<ExitCode, String> {
     let stats = Arc::new(Stats::default());
     let config = settings::load(&args)?;
     let doors = tree::bind(&config)?;
-    let tree = tree::plant(&args, &config, &stats, Some(&doors))?;
+    let (shown, alerts) = mpsc::channel();
+    let tree = tree::plant(&args, &config, &stats, Some(&doors), Some(shown))?;
     let started = Instant::now();
-    let (address, stopper) = (doors.address(), tree.foundation.stopper());
-    let clients = thread::spawn(move || send(address, lines, stopper));
+    let (address, stopper, counts) = (doors.address(), tree.foundation.stopper(), Arc::clone(&stats));
+    let clients = thread::spawn(move || {
+        let all_sent = send(address, lines);
+        let took = started.elapsed();
+        let alerts = if all_sent { wait_until_cleared(&alerts, &counts) } else { Vec::new() };
+        stopper.stop_because("all is sent");
+        (all_sent, took, alerts)
+    });
     let report = tree.foundation.wait();
-    let summary = Summary::of(&stats, &tree, started.elapsed());
-    let all_sent = clients.join().unwrap_or(false);
+    let (all_sent, took, alerts) = clients.join().unwrap_or_default();
+    let summary = Summary::of(&stats, &tree, took);
     let check = Check::of(&out, lines).map_err(|error| format!("--out: {out}: {error}"))?;
     let good = check.tell(lines, &summary, &stats, &report, all_sent);
+    alerts.iter().for_each(tell_alert);
     let status = summary.finish(&report);
     Ok(if good { status } else { ExitCode::FAILURE })
 }
@@ -66,12 +78,11 @@ impl Drop for Scratch {
 
 // ---- the clients -----------------------------------------------------------------------------
 
-/// Sends all lines, waits until the collector has read them, and asks for the end.
-fn send(address: SocketAddr, lines: u64, stopper: Stopper) -> bool {
+/// Sends all lines, and waits until the collector has read them.
+fn send(address: SocketAddr, lines: u64) -> bool {
     let clients: Vec<_> =
         (0..CLIENTS).map(|client| thread::spawn(move || be_client(address, client, lines))).collect();
     let outcomes: Vec<_> = clients.into_iter().map(thread::JoinHandle::join).collect();
-    stopper.stop_because("all is sent");
     outcomes.iter().all(|outcome| matches!(outcome, Ok(Ok(()))))
 }
 
@@ -99,6 +110,41 @@ fn line(number: u64) -> String {
     } else {
         format!("<134>Jan  1 00:00:00 host demo[42]: {MARK}{number}")
     }
+}
+
+// ---- the alerts ------------------------------------------------------------------------------
+
+/// Waits until what its crashes have raised is cleared, if there were any. Returns what the store has of it.
+fn wait_until_cleared(shown: &Receiver<Entry>, stats: &Stats) -> Vec<Entry> {
+    let until = Instant::now() + CLEARED;
+    let mut alerts: Vec<Entry> = shown.try_iter().collect();
+    while stats.crashes.get() > 0 && !is_cleared(&alerts) {
+        match shown.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(entry) => alerts.push(entry),
+            Err(_) => break,
+        }
+    }
+    alerts
+}
+
+/// Of crashes: hangs, if it is to have some, raise an alert that takes longer.
+fn is_cleared(alerts: &[Entry]) -> bool {
+    let of_crashes = |entry: &&Entry| entry.correlation().to_string() == "alert/crashes";
+    alerts.iter().rfind(of_crashes).is_some_and(|last| last.kind() == ALERT_CLEARED)
+}
+
+/// When, of which kind, and the value that decided.
+fn tell_alert(entry: &Entry) {
+    let field = |name| entry.data().as_json().and_then(|data| data.get(name)).cloned().unwrap_or_default();
+    let alert = field("alert");
+    summary::say(&format_args!(
+        "{} {} {} at {}, threshold {}",
+        entry.time_text(),
+        entry.kind(),
+        alert.as_str().unwrap_or_default(),
+        field("value"),
+        field("threshold"),
+    ));
 }
 
 // ---- the check -------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use underpin::Fence;
+use underpin::telemetry;
 
 use crate::hand::Hand;
 use crate::stats::Stats;
@@ -15,25 +16,56 @@ use crate::stats::Stats;
 /// most one is lost for each crash and for each that was abandoned.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    stats: Arc<Stats>,
+    books: Books,
     present: Mutex<Arc<Hand>>,
 }
 
+/// Where is written down what was lost.
+#[derive(Clone, Debug)]
+pub(crate) struct Books {
+    stats: Arc<Stats>,
+    /// The same as a metric.
+    lost: telemetry::Counter,
+}
+
+impl Books {
+    pub(crate) fn new(stats: &Arc<Stats>, lost: telemetry::Counter) -> Self {
+        Self { stats: Arc::clone(stats), lost }
+    }
+
+    /// A line was in the hands of one that is gone.
+    fn lose(&self) {
+        self.stats.lost.up();
+        self.lost.increment();
+    }
+
+    /// A line was left in a queue for good.
+    pub(crate) fn leave(&self) {
+        self.stats.left.up();
+        self.lost.increment();
+    }
+}
+
 impl Desk {
-    pub(crate) fn new(stats: &Arc<Stats>) -> Arc<Self> {
-        Arc::new(Self { stats: Arc::clone(stats), present: Mutex::default() })
+    pub(crate) fn new(books: &Books) -> Arc<Self> {
+        Arc::new(Self { books: books.clone(), present: Mutex::default() })
     }
 
     /// Whose counts it keeps.
     pub(crate) fn stats(&self) -> &Arc<Stats> {
-        &self.stats
+        &self.books.stats
+    }
+
+    /// Where it writes them down.
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
     }
 
     /// An incarnation sits down. Called by the factory: its predecessor's thread is gone by then, or
     /// was abandoned and may come back. From here on that one passes nothing on.
     pub(crate) fn sit_down(&self) -> Seat {
         let hand = self.replace_hand();
-        Seat { hand, lines: 0, stats: Arc::clone(&self.stats), fence: None }
+        Seat { hand, lines: 0, books: self.books.clone(), fence: None }
     }
 
     /// Counts what the last one left.
@@ -46,7 +78,7 @@ impl Desk {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let left = std::mem::replace(&mut *present, Arc::clone(&fresh));
         if left.give_up() {
-            self.stats.lost.up();
+            self.books.lose();
         }
         fresh
     }
@@ -57,7 +89,7 @@ impl Desk {
 pub(crate) struct Seat {
     hand: Arc<Hand>,
     lines: u64,
-    stats: Arc<Stats>,
+    books: Books,
     fence: Option<Fence>,
 }
 
@@ -78,7 +110,7 @@ impl Seat {
     pub(crate) fn take_up(&mut self) -> Option<Slip> {
         self.lines += 1;
         if !self.hand.take_up(self.lines) {
-            self.stats.lost.up();
+            self.books.lose();
             return None;
         }
         Some(Slip { hand: Arc::clone(&self.hand), line: self.lines })
@@ -95,7 +127,7 @@ impl Drop for Seat {
     /// One that was abandoned drops its state too, when it comes back; its fence is closed then.
     fn drop(&mut self) {
         if self.fence.as_ref().is_some_and(Fence::is_open) {
-            self.stats.crashes.up();
+            self.books.stats.crashes.up();
         }
     }
 }

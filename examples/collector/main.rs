@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example collector -- [--config FILE] [--listen 127.0.0.1:5514] [--workers 2]
-//!     [--max-line 65536] [--severity debug] [--out FILE] [--data DIR [--ack]] [--chaos EVERY_MS]
-//!     [--hang EVERY_MS] [--demo [LINES]] [FILE ...]
+//!     [--max-line 65536] [--severity debug] [--out FILE] [--data DIR [--ack]] [--metrics FILE]
+//!     [--chaos EVERY_MS] [--hang EVERY_MS] [--demo [LINES]] [FILE ...]
 //! ```
 //!
 //! It takes syslog over TCP (RFC 6587, octet counting and newline framing) and over UDP, on one
@@ -13,14 +13,20 @@
 //! ```text
 //! collector
 //! ├── config              the settings; the first to start, the last to stop
+//! ├── telemetry           asks each second how everybody does; exports a last time when all that counts has stopped
+//! │   ├── collect
+//! │   ├── handlers
+//! │   └── metrics         with --metrics: writes the file
 //! ├── acks                if asked to: tells clients how many of their lines are durable
 //! ├── events              the store of all lines: stops when nobody stores any more
 //! │   ├── journal         with --data: the one thread that waits for the disk
 //! │   └── shard-0
+//! ├── alarms              says and stores what alerts raise and clear
 //! ├── medic               if some are to hang: has parsers that are stuck given up and replaced
 //! ├── pipeline            restarts its parsers for as long as it runs, also while all else stops
 //! │   ├── sink            writes and counts
 //! │   └── parser-0 ..     one line at a time; a crash costs the line in hand
+//! ├── last-look           stopped before pipeline: keeps its figures for the last export
 //! ├── drain               stopped after intake, before pipeline: waits until the queues are empty
 //! ├── foreman             has as many parsers as the settings say
 //! ├── intake
@@ -29,7 +35,10 @@
 //! │   ├── listener
 //! │   └── gate            the last to start, so the first to stop: wakes the two above
 //! ├── chaos               crashes parsers, if asked to
-//! └── hangs               has parsers hang, if asked to
+//! ├── hangs               has parsers hang, if asked to
+//! └── health              looks at the tree and at the metrics each second, and raises alerts
+//!     ├── monitor
+//!     └── tree-collector
 //! ```
 //!
 //! Children stop in the reverse of this order, and that order is the orderly shutdown: shut the
@@ -47,6 +56,7 @@
 //!   it has and nobody sends to it any more, within about 1 s: see [`router`] for why no source's order suffers.
 //! - `severity` counts for each line from when it is parsed.
 //! - `max_line` counts from the next frame on.
+//! - `alerts` count from the next look at the metrics on, within 1 s.
 //! - `listen` counts from the next start, which is said.
 //!
 //! A file with a fault in it changes nothing. The fault is told once, and `config_degraded` is true until the
@@ -88,7 +98,7 @@
 //! meanwhile. What a journal in trouble does not take is said on stderr, and the status is 1.
 //!
 //! *stored* is how many lines this run has stored; with `--data`, how many of its lines are durable.
-//! *recovered* is how many it found in DIR.
+//! *recovered* is how many events it found in DIR: lines, and changes of alerts.
 //!
 //! With `--ack`, each TCP client is sent a number on a line after each sync: how many of its lines are
 //! durable. No line counts while one before it is undecided. One that came to nothing (it was filtered,
@@ -97,12 +107,40 @@
 //! read holds up nobody: it is sent the newest number when it does. After `kill -9` and another start on the
 //! same DIR each line is there that was counted to anybody, none twice. See [`client`] and [`acks`].
 //!
+//! # Metrics
+//!
+//! With `--metrics FILE` all metrics are written into FILE as Prometheus text: at the start, each 10 s, and when all that
+//! counts has stopped. Another file is put in its place each time, so who reads it finds all or nothing.
+//!
+//! - `collector_lines_total{severity, host, outcome}`: outcome is `parsed`, which is written, `filtered`, `malformed` or
+//!   `lost`. Severity is `none` without a priority; the host is what the message says, or where it came from. Of lost
+//!   lines both are `unknown`. Together they are *received*, but for lines that are found lost when all has stopped:
+//!   those of who hangs at the end.
+//! - `collector_handling_seconds`: from a parser's taking a line to its handing it on, to the sink and to the store, with
+//!   all that it waits for. Lost ones have none.
+//! - What the library knows: of each service under `underpin_service_`, of the process under `process_`.
+//!
+//! Anybody can say any host. A parser keeps the counters of 1,024 hosts at hand and looks those of others up; all together
+//! there are 10,000 series, and the alert `series` says when it gets tight. The rest counts as `overflow="true"`. See
+//! [`meter`].
+//!
+//! # Alerts
+//!
+//! The settings `alerts` say when which is raised and cleared. Each change is said on stderr, as `alert crashes raised: 3
+//! restarts in 60 s`, and is an event in the store, of kind `alert.raised` or `alert.cleared`, correlated by `alert/` and
+//! its name; with `--data` it is in the journal. *alerts_raised* and *alerts_cleared* is how many there were. See
+//! [`alarms`].
+//!
+//! In a demonstration each crash raises one, which is cleared when there was none for 1 s. It waits for that, 5 s at most,
+//! and prints what the store has of it.
+//!
 //! # Overload
 //!
 //! Full mailboxes slow TCP clients and files down. A datagram waits for a second, while the kernel
 //! queues those behind it; what is dropped, here or there, is said on stderr at the end.
 
 mod acks;
+mod alarms;
 mod archive;
 mod args;
 mod board;
@@ -121,12 +159,15 @@ mod gate;
 mod hand;
 mod hang;
 mod ingest;
+mod last_look;
 mod ledger;
 mod line;
 mod listener;
 mod log;
 mod medic;
 mod message;
+mod meter;
+mod metrics;
 mod outbox;
 mod parser;
 mod progress;
@@ -187,7 +228,7 @@ fn serve(args: Args) -> Result<ExitCode, String> {
     let (started, stats) = (Instant::now(), Arc::new(Stats::default()));
     let config = settings::load(&args)?;
     let sockets = tree::bind(&config)?;
-    let tree = tree::plant(&args, &config, &stats, Some(&sockets))?;
+    let tree = tree::plant(&args, &config, &stats, Some(&sockets), None)?;
     summary::say(&format_args!("listening on {}", sockets.address()));
     let report = tree.foundation.wait();
     Ok(Summary::of(&stats, &tree, started.elapsed()).finish(&report))
@@ -198,7 +239,7 @@ fn ingest(args: Args, files: Vec<String>) -> Result<ExitCode, String> {
     let (started, stats) = (Instant::now(), Arc::new(Stats::default()));
     let config = settings::load(&args)?;
     let sources = ingest::open(&files)?;
-    let tree = tree::plant(&args, &config, &stats, None)?;
+    let tree = tree::plant(&args, &config, &stats, None, None)?;
     ingest::start(&tree, sources)?;
     let report = tree.foundation.wait();
     Ok(Summary::of(&stats, &tree, started.elapsed()).finish(&report))

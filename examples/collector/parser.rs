@@ -3,23 +3,24 @@
 use std::string::FromUtf8Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use underpin::config::{Config, Reader};
 use underpin::events::{Event, EventStore, NotStored, Writer};
+use underpin::telemetry::Telemetry;
 use underpin::{ChildSpec, Context, DeadLetter, Exit, Handle, Init, Next, Overflow, Reply, Service, child};
 
 use crate::deed;
-use crate::desk::{Desk, Seat};
+use crate::desk::{Books, Desk, Seat};
 use crate::framing::Frame;
 use crate::hang;
 use crate::line::Line;
 use crate::message;
+use crate::meter::{Fate, Mark, Meter};
 use crate::record;
 use crate::router::{self, Gone};
 use crate::settings::Settings;
 use crate::sink::{self, Outcome};
-use crate::stats::Stats;
 use crate::token::Token;
 
 /// How many frames wait for one parser. Times the longest line, this bounds its memory.
@@ -54,6 +55,7 @@ pub(crate) struct Tools {
     pub(crate) sink: Handle<sink::Msg>,
     pub(crate) config: Config<Settings>,
     pub(crate) store: EventStore,
+    pub(crate) telemetry: Telemetry,
     /// Whether anybody will read the JSON.
     pub(crate) records: bool,
 }
@@ -66,6 +68,7 @@ pub(crate) struct Parser {
     sink: Handle<sink::Msg>,
     writer: Writer,
     settings: Reader<Settings>,
+    meter: Meter,
     records: bool,
     /// Who speaks in the line at hand.
     speaker: String,
@@ -73,69 +76,85 @@ pub(crate) struct Parser {
 
 /// Describes the parser that works at this place.
 pub(crate) fn spec(index: usize, place: Arc<Place>, tools: Tools) -> ChildSpec<Parser> {
-    let stats = Arc::clone(place.desk.stats());
+    let books = place.desk.books().clone();
     child(format!("{NAME}{index}"), move || {
         place.hang.store(false, Ordering::Relaxed); // that was for the last one
-        let Tools { sink, config, store, records } = &tools;
+        let Tools { sink, config, store, telemetry, records } = &tools;
         Parser {
             place: Arc::clone(&place),
             seat: place.desk.sit_down(),
             sink: sink.clone(),
             writer: store.writer(),
             settings: config.reader(),
+            meter: Meter::new(telemetry),
             records: *records,
             speaker: String::new(),
         }
     })
     .capacity(QUEUE)
     .overflow(Overflow::Block(PATIENCE))
-    .on_dead_letter(move |letter| count_left(&stats, &letter))
+    .on_dead_letter(move |letter| count_left(&books, &letter))
 }
 
 /// Counts a line that was left in the queue.
-fn count_left(stats: &Stats, letter: &DeadLetter<Msg>) {
+fn count_left(books: &Books, letter: &DeadLetter<Msg>) {
     if let Msg::Line(_) = letter.message {
-        stats.left.up();
+        books.leave();
     }
 }
 
+/// What has come of a line: for the sink, for the store, and for the metrics.
+struct Product {
+    outcome: Outcome,
+    event: Option<Event>,
+    mark: Mark,
+}
+
 impl Parser {
-    /// What comes of a frame, and what is stored of it.
-    fn outcome(&mut self, frame: Frame, from: &str) -> (Outcome, Option<Event>) {
-        match frame {
-            Frame::Broken(fault) => (Outcome::Malformed, Some(deed::of_fault(from, fault))),
+    /// What comes of a frame.
+    fn product(&mut self, frame: Frame, from: &str) -> Product {
+        let event = match frame {
+            Frame::Broken(fault) => Some(deed::of_fault(from, fault)),
             Frame::Line(bytes) => match text_of(bytes) {
-                Ok(text) if text.trim().is_empty() => (Outcome::Malformed, None),
-                Ok(text) => self.parse(text, from),
-                Err(bytes) => (Outcome::Malformed, Some(deed::of_bytes(from, bytes))),
+                Ok(text) if text.trim().is_empty() => None,
+                Ok(text) => return self.parse(text, from),
+                Err(bytes) => Some(deed::of_bytes(from, bytes)),
             },
-        }
+        };
+        Product { outcome: Outcome::Malformed, event, mark: self.meter.mark(None, from, Fate::Malformed) }
     }
 
-    fn parse(&mut self, text: String, from: &str) -> (Outcome, Option<Event>) {
+    fn parse(&mut self, text: String, from: &str) -> Product {
         let message = message::of(&text);
-        if !self.settings.get().severity.lets_pass(message.severity) {
-            return (Outcome::Filtered, None);
+        let is_wanted = self.settings.get().severity.lets_pass(message.severity);
+        let fate = if is_wanted { Fate::Parsed } else { Fate::Filtered };
+        let mark = self.meter.mark(message.severity, deed::host_of(&message, from), fate);
+        if !is_wanted {
+            return Product { outcome: Outcome::Filtered, event: None, mark };
         }
         let record = if self.records { record::json_of(&message) } else { Vec::new() };
         deed::speaker_of(&message, from, &mut self.speaker);
         let kind = deed::kind_of(&message);
-        (Outcome::Parsed(record), Some(deed::of_text(kind, &self.speaker, text)))
+        let event = Some(deed::of_text(kind, &self.speaker, text));
+        Product { outcome: Outcome::Parsed(record), event, mark }
     }
 
     /// A line in, an outcome out. One that was abandoned meanwhile sends nothing: the cast is refused,
     /// and if it was under way before, the sink finds that the slip is void.
     ///
-    /// It is stored last: by then it is certain that it does not count as lost.
+    /// It is counted and stored last: by then it is certain that it does not count as lost.
     fn take(&mut self, line: Line) -> Result<(), Gone> {
+        let taken = Instant::now();
         let Some(slip) = self.seat.take_up() else { return Ok(()) };
         self.meet_chaos();
-        let (outcome, event) = self.outcome(line.frame, &line.from.name);
+        let Product { outcome, event, mark } = self.product(line.frame, &line.from.name);
         router::cast_patiently(&self.sink, sink::Msg::Outcome(slip, outcome))?;
-        if self.seat.passed_on()
-            && let Some(event) = event
-        {
-            self.store(event, line.token);
+        if self.seat.passed_on() {
+            self.meter.count(&mark);
+            if let Some(event) = event {
+                self.store(event, line.token);
+            }
+            self.meter.time(taken);
         }
         Ok(())
     }

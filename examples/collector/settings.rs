@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use syslog_loose::SyslogSeverity;
 use underpin::config::{Checks, Config, Layers, LoadError, Unknown, Validate, Watch};
+use underpin::health::{AlertFault, AlertSettings};
 
 use crate::args::{Args, Job};
 use crate::framing::MAX_LINE;
@@ -18,6 +19,17 @@ const MAX_WORKERS: usize = 64;
 const MIN_LINE_LIMIT: usize = 480;
 /// Some hundred lines wait for each parser: that has to fit into memory.
 const MAX_LINE_LIMIT: usize = 1024 * 1024;
+/// What a demonstration needs: a port of its own, and an alert that is raised by its first crash and cleared soon
+/// after its last.
+const OF_DEMO: [(&str, &str); 7] = [
+    ("listen", "127.0.0.1:0"),
+    ("alerts.crashes.within_seconds", "1"),
+    ("alerts.crashes.level.raise", "1"),
+    ("alerts.crashes.level.clear", "0.5"),
+    ("alerts.crashes.level.enabled", "true"),
+    ("alerts.crashes.level.raise_for_seconds", "0"),
+    ("alerts.crashes.level.clear_for_seconds", "0"),
+];
 /// How often the file is looked at where nobody tells of its changes.
 #[cfg(not(feature = "watch"))]
 const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
@@ -34,12 +46,15 @@ pub(crate) struct Settings {
     pub(crate) max_line: usize,
     /// Lines of this severity and of more severe ones are written.
     pub(crate) severity: Severity,
+    /// When which alert is raised and cleared.
+    pub(crate) alerts: AlertSettings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 5514));
-        Self { listen, workers: 2, max_line: MAX_LINE, severity: Severity::Debug }
+        let alerts = AlertSettings::default();
+        Self { listen, workers: 2, max_line: MAX_LINE, severity: Severity::Debug, alerts }
     }
 }
 
@@ -47,6 +62,30 @@ impl Validate for Settings {
     fn validate(&self, checks: &mut Checks) {
         checks.within("workers", self.workers, 1..=MAX_WORKERS);
         checks.within("max_line", self.max_line, MIN_LINE_LIMIT..=MAX_LINE_LIMIT);
+        checks.nested("alerts", &Alerts(&self.alerts));
+    }
+}
+
+/// The settings of alerts, which say themselves what is wrong with them.
+struct Alerts<'a>(&'a AlertSettings);
+
+impl Validate for Alerts<'_> {
+    fn validate(&self, checks: &mut Checks) {
+        let Err(wrong) = self.0.check() else { return };
+        wrong.faults().iter().for_each(|fault| At(&fault.path, fault).validate(checks));
+    }
+}
+
+/// A fault, and what is left of the way to its place.
+struct At<'a>(&'a str, &'a AlertFault);
+
+impl Validate for At<'_> {
+    fn validate(&self, checks: &mut Checks) {
+        let Self(way, fault) = self;
+        match way.split_once('.') {
+            Some((step, rest)) => checks.nested(step, &At(rest, fault)),
+            None => checks.fail(way, format_args!("expected {}, found {}", fault.expected, fault.found)),
+        }
     }
 }
 
@@ -104,7 +143,9 @@ pub(crate) fn load(args: &Args) -> Result<Config<Settings>, String> {
         layers = layers.override_text(*option, path, text);
     }
     if let Job::Demo(_) = args.job {
-        layers = layers.override_text("--demo", "listen", "127.0.0.1:0");
+        for (path, text) in OF_DEMO {
+            layers = layers.override_text("--demo", path, text);
+        }
     }
     layers.load().map_err(|error| match error {
         LoadError::Invalid(faults) => faults.to_string(),
@@ -125,6 +166,7 @@ mod tests {
     use super::*;
     use syslog_loose::decompose_pri;
     use underpin::config::Origin;
+    use underpin::health::{LatencyRule, Level};
 
     #[test]
     fn the_more_severe_pass_and_so_do_those_without_a_priority() {
@@ -139,8 +181,34 @@ mod tests {
         let config: Config<Settings> =
             Layers::new().file(file).unknown(Unknown::Refuse).load().expect("it is valid");
         assert_eq!(*config.load(), Settings::default());
-        for path in ["listen", "workers", "max_line", "severity"] {
-            assert!(matches!(config.origin(path), Ok(Origin::File { .. })), "{path}");
+        let all = serde_json::to_value(Settings::default()).expect("it is written");
+        let paths = paths_of("", &all);
+        assert!(paths.len() > 20 && paths.contains(&"alerts.crashes.level.raise".to_owned()), "{paths:?}");
+        for path in paths {
+            assert!(matches!(config.origin(&path), Ok(Origin::File { .. })), "{path}");
         }
+    }
+
+    /// The paths of all that are no tables.
+    fn paths_of(place: &str, value: &serde_json::Value) -> Vec<String> {
+        let serde_json::Value::Object(fields) = value else { return vec![place.to_owned()] };
+        let below = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
+        fields.iter().flat_map(|(name, value)| paths_of(&below(name), value)).collect()
+    }
+
+    #[test]
+    fn wrong_settings_of_alerts_are_told_with_their_place() {
+        let mut settings = Settings::default();
+        settings.alerts.crashes.level.clear = 3.0;
+        settings.alerts.zombies.raise_for_seconds = 86_401;
+        let rule = LatencyRule { quantile: 2.0, ..LatencyRule::new("slow", "a", Level::new(1.0, 0.5)) };
+        settings.alerts.latency.push(rule);
+        let told: Vec<_> = Checks::of(&settings).iter().map(ToString::to_string).collect();
+        let expected = [
+            "alerts.latency.0.quantile: expected above 0, at most 1, found 2",
+            "alerts.zombies.raise_for_seconds: expected 0 to 86400, found 86401",
+            "alerts.crashes.level.clear: expected less than `raise` (3), found 3",
+        ];
+        assert_eq!(told, expected);
     }
 }

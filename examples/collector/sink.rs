@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use underpin::{ChildSpec, Context, DeadLetter, Exit, Init, Next, Overflow, Reply, Service, child};
 
-use crate::desk::{Desk, Seat, Slip};
+use crate::desk::{Books, Desk, Seat, Slip};
 use crate::stats::Stats;
 
 /// How many outcomes wait for the sink.
@@ -56,29 +56,29 @@ pub(crate) fn prepare<'a>(path: &str, mut read: impl Iterator<Item = &'a String>
 }
 
 /// Whether two paths lead to one file.
-fn is_same(a: &str, b: &str) -> bool {
+pub(crate) fn is_same(a: &str, b: &str) -> bool {
     let identity = |path| fs::metadata(path).map(|file| (file.dev(), file.ino(), file.is_file()));
     matches!((identity(a), identity(b)), (Ok(a), Ok(b)) if a == b && a.2)
 }
 
 /// Describes the sink. It appends to `path`: a restart continues.
-pub(crate) fn spec(stats: &Arc<Stats>, desk: &Arc<Desk>, path: Option<String>) -> ChildSpec<Sink> {
-    let (stats, desk, counts) = (Arc::clone(stats), Arc::clone(desk), Arc::clone(stats));
+pub(crate) fn spec(desk: &Arc<Desk>, path: Option<String>) -> ChildSpec<Sink> {
+    let (stats, books, desk) = (Arc::clone(desk.stats()), desk.books().clone(), Arc::clone(desk));
     child("sink", move || {
         let seat = desk.sit_down();
         Sink::open(&stats, seat, path.as_deref())
     })
     .capacity(QUEUE)
     .overflow(Overflow::Block(PATIENCE))
-    .on_dead_letter(move |letter| count_left(&counts, &letter))
+    .on_dead_letter(move |letter| count_left(&books, &letter))
 }
 
 /// Counts a line that was left in the queue. One that is void is counted already.
-fn count_left(stats: &Stats, letter: &DeadLetter<Msg>) {
+fn count_left(books: &Books, letter: &DeadLetter<Msg>) {
     if let Msg::Outcome(slip, _) = &letter.message
         && slip.answer()
     {
-        stats.left.up();
+        books.leave();
     }
 }
 

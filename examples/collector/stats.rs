@@ -31,6 +31,14 @@ pub(crate) struct Stats {
     pub(crate) malformed: Counter,
     /// Handed to the store.
     pub(crate) kept: Counter,
+    /// Alerts that were raised.
+    pub(crate) alerts_raised: Counter,
+    /// Alerts that were cleared.
+    pub(crate) alerts_cleared: Counter,
+    /// Of the changes of alerts, those that are stored: durable ones, where there is a journal.
+    pub(crate) alerts_stored: Counter,
+    /// Of the changes of alerts, those that are in memory and did not come into the journal.
+    pub(crate) alerts_unjournaled: Counter,
     /// In the hands of a service that crashed, or hung and was abandoned.
     pub(crate) lost: Counter,
     /// Of parsers and of the sink. Each is followed by a restart.

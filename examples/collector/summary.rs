@@ -55,7 +55,7 @@ impl<'a> Summary<'a> {
         let seconds = self.took.as_secs_f64();
         let stats = self.stats;
         format!(
-            r#"{{"received":{},"parsed":{},"filtered":{},"malformed":{},"lost":{},"restarts":{},"hung":{},"abandoned":{abandoned},"stored":{},"recovered":{},"config_version":{},"config_degraded":{},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
+            r#"{{"received":{},"parsed":{},"filtered":{},"malformed":{},"lost":{},"restarts":{},"hung":{},"abandoned":{abandoned},"stored":{},"recovered":{},"alerts_raised":{},"alerts_cleared":{},"config_version":{},"config_degraded":{},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
             stats.received.get(),
             stats.parsed.get(),
             stats.filtered.get(),
@@ -63,8 +63,10 @@ impl<'a> Summary<'a> {
             self.lost,
             stats.crashes.get(),
             stats.hung.get(),
-            self.archive.stored(),
+            self.archive.stored(stats),
             self.archive.recovered(),
+            stats.alerts_raised.get(),
+            stats.alerts_cleared.get(),
             self.config.version(),
             self.config.degraded().is_some(),
             stats.received.get() as f64 / seconds.max(1e-9),

@@ -3,16 +3,18 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use underpin::config::Config;
-use underpin::events::EventStore;
+use underpin::events::{Entry, EventStore};
+use underpin::telemetry::Telemetry;
 use underpin::{ChildSpec, DynamicSupervisor, Foundation, Handle, Supervisor};
 
 use crate::archive::Archive;
 use crate::args::{Args, Job};
 use crate::board::Board;
-use crate::desk::Desk;
+use crate::desk::{Books, Desk};
 use crate::doors::Doors;
 use crate::foreman::{self, Crew};
 use crate::hang::{self, GRACE, STUCK};
@@ -20,7 +22,10 @@ use crate::parser::{self, Place, Tools};
 use crate::router::Router;
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::{acks, chaos, drain, events, gate, listener, log, medic, progress, sink, udp};
+use crate::{
+    acks, alarms, chaos, drain, events, gate, last_look, listener, log, medic, meter, metrics, progress,
+    sink, udp,
+};
 
 /// How often parsers may crash. A line that crashes its parser costs that line, however often it
 /// comes: there is nothing to escalate to.
@@ -60,7 +65,8 @@ pub(crate) fn bind(config: &Config<Settings>) -> Result<Arc<Doors>, String> {
     Doors::bind(listen).map_err(|error| format!("listen: {listen}: {error} ({origin})"))
 }
 
-/// Starts the tree; without doors, it is fed from within.
+/// Starts the tree; without doors, it is fed from within. Whoever is to be shown what alerts raise and clear is shown
+/// the events; else it is said on stderr.
 ///
 /// # Errors
 ///
@@ -70,13 +76,16 @@ pub(crate) fn plant(
     config: &Config<Settings>,
     stats: &Arc<Stats>,
     doors: Option<&Arc<Doors>>,
+    shown: Option<Sender<Entry>>,
 ) -> Result<Tree, String> {
     log::follow(config);
     if let Some(path) = &args.out {
         sink::prepare(path, args.job.files().iter().chain(&args.config))?;
     }
-    let archive = Archive::open(args.data.as_deref())?;
-    let (pipeline, parts) = pipeline(args, config, stats, archive.store());
+    let telemetry = metrics::telemetry(args)?;
+    let health = metrics::health(args);
+    let archive = Archive::open(args.data.as_deref(), matches!(args.job, Job::Demo(_)))?;
+    let (pipeline, parts) = pipeline(args, config, stats, archive.store(), &telemetry);
     let board = args.ack.then(Board::default);
     let medic = args.hang.map(|_| medic::spec(pipeline.reference()));
     let to_medic = medic.as_ref().map(ChildSpec::handle);
@@ -84,6 +93,9 @@ pub(crate) fn plant(
         .shutdown_timeout(STOP)
         .max_abandoned(hang::MOST)
         .config(config)
+        .telemetry(&telemetry)
+        .health(&health)
+        .alerts(config, |settings| settings.alerts.clone())
         .on_signals()
         .on_event(events::hook(to_medic.clone()));
     if let Job::Demo(lines) = args.job
@@ -94,7 +106,16 @@ pub(crate) fn plant(
     if let Some(board) = &board {
         root = root.child(acks::spec(board));
     }
+    // Not by `Foundation::events`, which has the store start first: `acks` would stop before it. And a journal of lines
+    // has room for alerts, not for each change of the health.
     root = root.supervisor(archive.store().supervisor());
+    let means = alarms::Means {
+        store: archive.store().clone(),
+        config: config.clone(),
+        stats: Arc::clone(stats),
+        shown,
+    };
+    root = root.child(alarms::spec(&health, means));
     if let Some(medic) = medic {
         root = root.child(medic);
     }
@@ -102,7 +123,8 @@ pub(crate) fn plant(
     let to_wait_for = to_medic.filter(|_| args.job != Job::Serve);
     let foreman = foreman::spec(&parts.crew, pipeline.reference(), &parts.router, config)?;
     let drain = drain::spec(Arc::clone(&parts.crew), parts.sink, to_wait_for);
-    root = root.supervisor(pipeline).child(drain).child(foreman);
+    let last_look = last_look::spec(pipeline.reference(), &telemetry);
+    root = root.supervisor(pipeline).child(last_look).child(drain).child(foreman);
     if let Some(doors) = doors {
         root = root.supervisor(intake(doors, &parts.router, board));
     }
@@ -130,18 +152,21 @@ fn pipeline(
     config: &Config<Settings>,
     stats: &Arc<Stats>,
     store: &EventStore,
+    telemetry: &Telemetry,
 ) -> (Supervisor, Parts) {
-    let desk = Desk::new(stats);
-    let sink_spec = sink::spec(stats, &desk, args.out.clone());
+    let books = Books::new(stats, meter::lost(telemetry));
+    let desk = Desk::new(&books);
+    let sink_spec = sink::spec(&desk, args.out.clone());
     let sink = sink_spec.handle();
     let mut pipeline = Supervisor::new("pipeline").intensity(CRASHES.0, CRASHES.1).child(sink_spec);
     let tools = Tools {
         sink: sink.clone(),
         config: config.clone(),
         store: store.clone(),
+        telemetry: telemetry.clone(),
         records: args.out.is_some(),
     };
-    let crew = Arc::new(crew(tools, stats, args.hang.is_some()));
+    let crew = Arc::new(crew(tools, books, args.hang.is_some()));
     for _ in 0..config.load().workers {
         pipeline = crew.hire_into(pipeline);
     }
@@ -149,10 +174,9 @@ fn pipeline(
     (pipeline, Parts { router, sink, crew, desk_of_sink: desk })
 }
 
-fn crew(tools: Tools, stats: &Arc<Stats>, is_to_hang: bool) -> Crew {
-    let stats = Arc::clone(stats);
+fn crew(tools: Tools, books: Books, is_to_hang: bool) -> Crew {
     Crew::new(move |index| {
-        let place = new_place(&stats);
+        let place = new_place(&books);
         let mut parser = parser::spec(index, Arc::clone(&place), tools.clone());
         if is_to_hang {
             parser = parser.stuck_after(STUCK).shutdown(GRACE);
@@ -161,8 +185,8 @@ fn crew(tools: Tools, stats: &Arc<Stats>, is_to_hang: bool) -> Crew {
     })
 }
 
-fn new_place(stats: &Arc<Stats>) -> Arc<Place> {
-    Arc::new(Place { desk: Desk::new(stats), crash: AtomicBool::new(false), hang: AtomicBool::new(false) })
+fn new_place(books: &Books) -> Arc<Place> {
+    Arc::new(Place { desk: Desk::new(books), crash: AtomicBool::new(false), hang: AtomicBool::new(false) })
 }
 
 fn intake(doors: &Arc<Doors>, router: &Router, board: Option<Board>) -> Supervisor {

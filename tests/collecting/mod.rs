@@ -130,6 +130,12 @@ impl Serving {
         }
     }
 
+    /// The line in which it has said so by now, if it has.
+    pub(crate) fn said(&mut self, text: &str) -> Option<String> {
+        self.heard.extend(self.stderr.get_mut().expect("no panic").try_iter());
+        self.heard.iter().find(|line| line.contains(text)).cloned()
+    }
+
     pub(crate) fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).expect("it listens")
     }
