@@ -6,7 +6,7 @@ use crate::contenders::disk::file::{Appended, Bare, Filled};
 use crate::contenders::disk::{fjall::Fjall, redb::Redb, sqlite::Sqlite};
 use crate::contenders::ours_events::{self, Event};
 use crate::contenders::sample::Plain;
-use crate::contenders::{Arena, config, deque, erlang, flume, kanal, ours, raw, std, tonari};
+use crate::contenders::{Arena, config, deque, erlang, flume, kanal, ours, raw, std, telemetry, tonari};
 #[cfg(feature = "async-peers")]
 use crate::contenders::{actix, kameo, ractor, spawned_tasks, spawned_threads};
 use crate::measure::Timing;
@@ -254,9 +254,64 @@ fn events() -> Vec<Row> {
     ]
 }
 
+// ---- telemetry ---------------------------------------------------------------------------
+
+/// Something counted, by so many threads at once.
+fn counted(
+    id: &'static str,
+    measure: &'static str,
+    clients: usize,
+    ours: fn() -> Arena,
+    peers: Vec<Peer>,
+) -> Row {
+    Row { id, measure, clients, timing: Timing::Loop, busy: false, is_counted: true, ours, peers }
+}
+
+fn metrics() -> Vec<Row> {
+    use telemetry as t;
+    let counters = |prometheus, shared| {
+        vec![
+            prometheus,
+            shared,
+            beside("prometheus-client", t::prometheus_client_counter),
+            beside("metrics macro", t::metrics_macro),
+        ]
+    };
+    let alone =
+        counters(against("prometheus", t::prometheus_counter, 1.0), beside("fetch_add", t::fetch_add));
+    let together =
+        counters(beside("prometheus", t::prometheus_counter), against("fetch_add", t::fetch_add, 0.25));
+    let by_name = vec![against("metrics macro", t::metrics_macro, 0.3)];
+    let histograms = || {
+        vec![
+            against("hdrhistogram, Mutex", t::hdrhistogram, 0.6),
+            beside("prometheus", t::prometheus_histogram),
+            beside("prometheus-client", t::prometheus_client_histogram),
+            beside("metrics macro", t::metrics_histogram),
+        ]
+    };
+    let by_two = vec![against("by one thread", t::histogram_by::<1>, 1.1)];
+    let scrapes = vec![
+        beside("prometheus", t::prometheus_scrape),
+        beside("prometheus-client", t::prometheus_client_scrape),
+    ];
+    vec![
+        counted("E1", "counter + 1, 1 thread", 1, t::counter, alone),
+        counted("E1", "counter + 1, 2 threads", 2, t::counter, together),
+        counted("E2", "counter by name", 1, t::counter_by_name, by_name),
+        counted("E3", "histogram, 1 thread", 1, t::histogram, histograms()),
+        counted("E3", "histogram, 2 threads", 2, t::histogram, histograms()),
+        Row {
+            is_counted: false,
+            ..counted("E3", "histogram, by two threads", 1, t::histogram_by::<2>, by_two)
+        },
+        Row { is_counted: false, ..counted("E4", "scrape of 10,000 series", 1, t::scrape, scrapes) },
+    ]
+}
+
 /// All of it.
 pub fn rows() -> Vec<Row> {
-    kernel().into_iter().chain(settings()).chain(events()).collect()
+    kernel().into_iter().chain(settings()).chain(events()).chain(metrics()).collect()
 }
 
 fn kernel() -> Vec<Row> {

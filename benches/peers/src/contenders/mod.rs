@@ -23,6 +23,7 @@ pub mod spawned_threads;
 pub mod std;
 #[cfg(feature = "async-peers")]
 mod tasks;
+pub mod telemetry;
 pub mod tonari;
 
 use ::std::time::{Duration, Instant};
