@@ -26,6 +26,8 @@
 //!   journal that survives a crash.
 //! - `telemetry`, a feature, is what is measured: counters, gauges and histograms without locks, handlers, spans, and their export.
 //! - `health`, a feature, says whether the program can do its work: checks, modes, alerts.
+//! - `resilience`, a feature, is what keeps a program going when what it leans on fails: breakers, retries, limits, bulkheads,
+//!   shedding, fallbacks, pools.
 //! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns, settings, events,
 //!   telemetry, health.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
@@ -44,6 +46,8 @@ pub mod guide;
 #[cfg(feature = "health")]
 pub mod health;
 mod registry;
+#[cfg(feature = "resilience")]
+pub mod resilience;
 mod service;
 mod supervisor;
 mod sync;

@@ -1,0 +1,122 @@
+//! What a breaker remembers of the calls that ended.
+
+use std::collections::VecDeque;
+
+use super::rates::{Cause, Counts, Thresholds};
+use super::settings::Settings;
+use super::window::{CallWindow, Window};
+
+/// What a breaker remembers of the calls that ended, and whether that is too bad. Times are nanoseconds from any
+/// moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    most_in_a_row: Option<u32>,
+    in_a_row: u32,
+    recent: Option<Recent>,
+    rate: Option<Calls>,
+    thresholds: Thresholds,
+}
+
+/// The last failures, and how many within how long are too many.
+#[derive(Clone, Debug)]
+struct Recent {
+    most: u32,
+    within_nanos: u64,
+    at: VecDeque<u64>,
+}
+
+/// The calls that the rates are made of, and how many it takes for a rate.
+#[derive(Clone, Debug)]
+struct Calls {
+    window: Window,
+    minimum: u32,
+    moves_by_time: bool,
+}
+
+impl Ledger {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let recent =
+            settings.counted.map(|(most, within_nanos)| Recent { most, within_nanos, at: VecDeque::new() });
+        let rate = settings.rate.map(|rate| Calls {
+            window: Window::new(rate.window),
+            minimum: rate.minimum,
+            moves_by_time: matches!(rate.window, CallWindow::Time(_)),
+        });
+        Self {
+            most_in_a_row: settings.consecutive,
+            in_a_row: 0,
+            recent,
+            rate,
+            thresholds: settings.thresholds,
+        }
+    }
+
+    /// Whether a call that went well is of any consequence.
+    #[inline]
+    pub(crate) fn wants_successes(&self) -> bool {
+        self.rate.is_some() || self.in_a_row > 0
+    }
+
+    /// Whether it matters when a call that went well has ended.
+    pub(crate) fn wants_time(&self) -> bool {
+        self.rate.as_ref().is_some_and(|rate| rate.moves_by_time)
+    }
+
+    /// One more call has ended. Why that is too bad, if it is.
+    // Inlined into where the call is known to be a good one, of which little is left.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, call: Counts, now: u64) -> Option<Cause> {
+        let by_number = if call.failed > 0 { self.fail(now) } else { None };
+        if call.failed == 0 {
+            self.in_a_row = 0;
+        }
+        let Some(rate) = &mut self.rate else { return by_number };
+        let counts = rate.window.add(call, now);
+        let is_clean = counts.failed == 0 && counts.slow == 0;
+        let is_rate = !is_clean && counts.calls >= rate.minimum;
+        by_number.or(if is_rate { self.thresholds.exceeded_by(counts) } else { None })
+    }
+
+    #[cold]
+    fn fail(&mut self, now: u64) -> Option<Cause> {
+        if self.most_in_a_row.is_some() || self.rate.is_some() {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+        }
+        let is_row = self.most_in_a_row.is_some_and(|most| self.in_a_row >= most);
+        let counted = self.recent.as_mut().and_then(|recent| recent.fail(now));
+        if is_row { Some(Cause::Consecutive(self.in_a_row)) } else { counted }
+    }
+
+    /// How many failed one after the other; 0 where nothing asks for it.
+    pub(crate) fn in_a_row(&self) -> u32 {
+        self.in_a_row
+    }
+
+    /// What the rates are made of at `now`, and whether that is enough for a rate.
+    pub(crate) fn counts(&mut self, now: u64) -> (Counts, bool) {
+        let Some(rate) = &mut self.rate else { return (Counts::default(), false) };
+        let counts = rate.window.counts(now);
+        (counts, counts.calls >= rate.minimum)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.in_a_row = 0;
+        if let Some(recent) = &mut self.recent {
+            recent.at.clear();
+        }
+        if let Some(rate) = &mut self.rate {
+            rate.window.clear();
+        }
+    }
+}
+
+impl Recent {
+    fn fail(&mut self, now: u64) -> Option<Cause> {
+        let is_old = |at: &u64| now.saturating_sub(*at) > self.within_nanos;
+        while self.at.front().is_some_and(is_old) || self.at.len() >= self.most as usize {
+            self.at.pop_front();
+        }
+        self.at.push_back(now);
+        (self.at.len() >= self.most as usize).then_some(Cause::Counted(self.most))
+    }
+}

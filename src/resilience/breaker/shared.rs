@@ -1,0 +1,292 @@
+//! What all clones of a breaker share.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::machine::{Admission, BreakerState, Change, Due, Machine, NEVER};
+use super::permit::{Dropped, Outcome, Permit};
+use super::rates::Counts;
+use super::refusal::Open;
+use super::refusals::Refusals;
+use super::settings::Settings;
+use super::snapshot::BreakerSnapshot;
+use super::word::Word;
+use crate::resilience::sink::Voice;
+use crate::sync::{AtomicU64, Clock, Mutex, Ordering, mutant};
+
+/// What all clones of a breaker share: the machine behind a lock, and what calls can do without that lock.
+///
+/// The word and `until` are written under the lock alone, and say what the machine was at the last change.
+/// By them a call is let through when all are, and refused when none is before `until`; everything else is asked of
+/// the machine.
+// ORDERING: `until` is written before the word, which is Release and read with Acquire: whoever reads that it is open
+// reads until when, or a later one.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    word: AtomicU64,
+    until: AtomicU64,
+    refusals: Refusals,
+    machine: Mutex<Machine>,
+    /// A call that takes longer is slow.
+    slow_nanos: Option<u64>,
+    wants_time: bool,
+    clock: Clock,
+    /// Times are counted from here.
+    birth: Instant,
+    name: Arc<str>,
+    voice: Voice,
+}
+
+// A panic of a call, or of a sink, meets it between two changes: nothing is done by halves.
+impl std::panic::RefUnwindSafe for Shared {}
+
+impl Shared {
+    pub(crate) fn new(
+        name: Arc<str>,
+        settings: Settings,
+        clock: Clock,
+        voice: Voice,
+        is_coarse: bool,
+    ) -> Self {
+        let slow_nanos = settings.slow_nanos;
+        let mut machine = Machine::new(settings);
+        Self {
+            word: AtomicU64::new(Word::of(&machine, slow_nanos.is_some()).0),
+            until: AtomicU64::new(NEVER),
+            refusals: Refusals::new(is_coarse),
+            wants_time: machine.ledger().wants_time(),
+            machine: Mutex::new(machine),
+            slow_nanos,
+            birth: clock.now(),
+            clock,
+            name,
+            voice,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    #[inline]
+    pub(crate) fn word(&self) -> Word {
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn now(&self) -> u64 {
+        let age = self.clock.now().saturating_duration_since(self.birth);
+        age.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(age.subsec_nanos()))
+    }
+
+    /// The moment that is so many nanoseconds from the beginning; `None` if the clock does not reach that far.
+    fn moment(&self, nanos: u64) -> Option<Instant> {
+        if nanos == NEVER { None } else { self.birth.checked_add(Duration::from_nanos(nanos)) }
+    }
+
+    // ---- letting through -----------------------------------------------------------------
+
+    #[inline]
+    pub(crate) fn permit(self: &Arc<Self>, dropped: Dropped) -> Result<Permit<'_>, Open> {
+        let word = self.word();
+        if word.is_plain() {
+            return Ok(Permit { shared: self, generation: word.generation(), started: None, dropped });
+        }
+        self.permit_with_care(word, dropped)
+    }
+
+    #[inline(never)]
+    fn permit_with_care(self: &Arc<Self>, word: Word, dropped: Dropped) -> Result<Permit<'_>, Open> {
+        if word.admits() {
+            return Ok(self.admitted(word.generation(), word, dropped));
+        }
+        if self.refuses(word) {
+            return Err(Open(Arc::clone(self)));
+        }
+        let now = self.now();
+        let (admission, change, word) = self.admit(now);
+        self.tell(change);
+        match admission {
+            Admission::Admitted(generation) => Ok(self.admitted(generation, word, dropped)),
+            Admission::Refused { .. } => {
+                self.refusals.add();
+                Err(Open(Arc::clone(self)))
+            }
+        }
+    }
+
+    fn admitted(&self, generation: u64, word: Word, dropped: Dropped) -> Permit<'_> {
+        let started = word.is_timed().then(|| self.now());
+        Permit { shared: self, generation, started, dropped }
+    }
+
+    /// Refuses without the lock as long as that is certain.
+    #[inline]
+    fn refuses(&self, word: Word) -> bool {
+        if !matches!(word.state(), BreakerState::Open | BreakerState::ForcedOpen) {
+            return false;
+        }
+        if self.refusals.add_untimed() {
+            return true;
+        }
+        let until = self.until.load(Ordering::Relaxed);
+        let now = if until == NEVER { 0 } else { self.now() };
+        let is_certain = now < until;
+        if is_certain {
+            self.refusals.add_timed(now);
+        }
+        is_certain
+    }
+
+    /// How long it takes from now until a call may be let through, as far as that is known.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        if self.word().admits() {
+            return Some(Duration::ZERO);
+        }
+        let until = self.until.load(Ordering::Relaxed);
+        (until != NEVER).then(|| Duration::from_nanos(until.saturating_sub(self.now())))
+    }
+
+    fn admit(&self, now: u64) -> (Admission, Option<Change>, Word) {
+        if mutant!(ProbeBlindly) {
+            let mut copy = self.machine.lock().clone();
+            let (admission, change) = copy.admit(now);
+            let mut machine = self.machine.lock();
+            *machine = copy;
+            return (admission, change, self.publish(&machine));
+        }
+        let mut machine = self.machine.lock();
+        let (admission, change) = machine.admit(now);
+        (admission, change, self.publish(&machine))
+    }
+
+    // ---- what came of it -----------------------------------------------------------------
+
+    // Small, for it becomes part of each place that calls.
+    #[inline]
+    pub(crate) fn settle(&self, generation: u64, outcome: Outcome, started: Option<u64>) {
+        let word = self.word();
+        if outcome != Outcome::Success || word.records() {
+            self.settle_with_care(word, generation, outcome, started);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_with_care(&self, word: Word, generation: u64, outcome: Outcome, started: Option<u64>) {
+        match outcome {
+            Outcome::Success if word.is_plain() && !self.wants_time => self.record_good(word, generation),
+            // A probe that says nothing has to be given back.
+            Outcome::Ignore if word.state() != BreakerState::HalfOpen => {}
+            _ => self.record(word, generation, outcome, started),
+        }
+    }
+
+    /// Records a call that went well while it is closed, which is what nearly all do: no look at the clock.
+    #[inline]
+    fn record_good(&self, word: Word, generation: u64) {
+        let change = {
+            let mut machine = self.machine.lock();
+            let due = machine.record(generation, Some(Counts::one(false, false)), 0);
+            self.conclude(&mut machine, due, word, None)
+        };
+        if change.is_some() {
+            self.tell(change);
+        }
+    }
+
+    #[inline(never)]
+    fn record(&self, word: Word, generation: u64, outcome: Outcome, started: Option<u64>) {
+        let now = self.now();
+        let took = started.map_or(0, |started| now.saturating_sub(started));
+        let is_slow = self.slow_nanos.is_some_and(|most| took > most);
+        let call = (outcome != Outcome::Ignore).then(|| Counts::one(outcome == Outcome::Failure, is_slow));
+        let change = {
+            let mut machine = self.machine.lock();
+            let due = machine.record(generation, call, now);
+            self.conclude(&mut machine, due, word, Some(now))
+        };
+        self.tell(change);
+    }
+
+    /// Does what is due, and shows it. The caller has the machine's lock, and had read `word` before.
+    #[inline]
+    fn conclude(
+        &self,
+        machine: &mut Machine,
+        due: Option<Due>,
+        word: Word,
+        now: Option<u64>,
+    ) -> Option<Change> {
+        let change = due.map(|due| machine.turn(due, now.unwrap_or_else(|| self.now())));
+        // What was read before the lock was taken may not be what is shown now.
+        let shown = if mutant!(ShowByStaleWord) { word } else { Word(self.word.load(Ordering::Relaxed)) };
+        if change.is_some() || machine.wants_successes() != shown.records() {
+            self.publish(machine);
+        }
+        change
+    }
+
+    /// Shows what the machine, whose lock the caller has, has become.
+    #[inline]
+    fn publish(&self, machine: &Machine) -> Word {
+        let word = Word::of(machine, self.slow_nanos.is_some());
+        // Written when it is another, so that calls that change nothing take the line from nobody.
+        if self.word.load(Ordering::Relaxed) != word.0 {
+            self.until.store(machine.until(), Ordering::Relaxed);
+            self.word.store(word.0, Ordering::Release);
+        }
+        word
+    }
+
+    // ---- from outside --------------------------------------------------------------------
+
+    pub(crate) fn change_to(&self, state: BreakerState) {
+        let now = self.now();
+        let change = {
+            let mut machine = self.machine.lock();
+            let change = machine.ask(state, now);
+            self.publish(&machine);
+            change
+        };
+        self.tell(change);
+    }
+
+    fn tell(&self, change: Option<Change>) {
+        let Some(change) = change else { return };
+        let at = self.moment(change.at).unwrap_or(self.birth);
+        self.voice.tell(&self.name, kind(change.to), at, || {
+            format!("{} -> {}: {}", change.from, change.to, change.cause)
+        });
+    }
+
+    pub(crate) fn snapshot(&self) -> BreakerSnapshot {
+        let now = self.now();
+        let mut machine = self.machine.lock();
+        let (calls, is_enough) = machine.ledger().counts(now);
+        BreakerSnapshot {
+            name: Arc::clone(&self.name),
+            state: machine.state(),
+            since: self.moment(machine.since()).unwrap_or(self.birth),
+            until: self.moment(machine.until()),
+            calls,
+            failure_rate: is_enough.then(|| calls.failure_rate()),
+            slow_call_rate: is_enough.then(|| calls.slow_call_rate()),
+            consecutive_failures: machine.ledger().in_a_row(),
+            probes: machine.probing(),
+            opened: machine.opened(),
+            refused: self.refusals.number(),
+        }
+    }
+}
+
+/// The kind of the event that says that a breaker is in this state now.
+fn kind(state: BreakerState) -> &'static str {
+    match state {
+        BreakerState::Closed => "breaker_closed",
+        BreakerState::Open => "breaker_opened",
+        BreakerState::HalfOpen => "breaker_half_opened",
+        BreakerState::ForcedOpen => "breaker_forced_open",
+        BreakerState::Disabled => "breaker_disabled",
+        BreakerState::MetricsOnly => "breaker_metrics_only",
+    }
+}

@@ -1,0 +1,234 @@
+//! How often something may be: the generic cell rate algorithm.
+
+use std::time::Duration;
+
+/// So many permits in a period, evenly, and so many at once.
+///
+/// It is the virtual scheduling form of ITU-T I.371. All that is remembered is one number, the *theoretical arrival
+/// time*: the moment from which all is as if nothing had ever come. Whatever comes moves it on by an interval for
+/// each permit, and is let through if it is not too far ahead of now by then. So it lets through what a bucket of
+/// `burst` tokens does that is filled evenly.
+///
+/// Times are nanoseconds from any moment. The interval is rounded up to whole nanoseconds: never more than the rate is
+/// let through, and from a million permits in a second on noticeably fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gcra {
+    interval_nanos: u64,
+    /// How far ahead of now the theoretical arrival time may be.
+    most_nanos: u64,
+}
+
+impl Gcra {
+    /// Of `permits` and `burst` there is one at least; a period of nothing is one of a nanosecond for each permit.
+    pub(crate) fn new(permits: u32, period: Duration, burst: u32) -> Self {
+        let interval = period.as_nanos().div_ceil(u128::from(permits.max(1))).max(1);
+        let interval_nanos = u64::try_from(interval).unwrap_or(u64::MAX);
+        Self { interval_nanos, most_nanos: interval_nanos.saturating_mul(u64::from(burst.max(1))) }
+    }
+
+    pub(crate) fn interval_nanos(&self) -> u64 {
+        self.interval_nanos
+    }
+
+    /// One comes at `now`: what to remember instead of `arrival` if it is let through, or how long it is too early.
+    #[inline]
+    pub(crate) fn admit(&self, arrival: u64, now: u64) -> Result<u64, u64> {
+        self.decide(arrival, now, self.interval_nanos)
+    }
+
+    /// As [`admit`](Self::admit), for so many at once: at most `burst`, others are never let through.
+    pub(crate) fn admit_many(&self, arrival: u64, now: u64, permits: u32) -> Result<u64, u64> {
+        self.decide(arrival, now, self.cost(permits))
+    }
+
+    /// As [`admit_many`](Self::admit_many), for somebody who would wait until `latest`: what to remember, and when it
+    /// is let through.
+    pub(crate) fn reserve(
+        &self,
+        arrival: u64,
+        now: u64,
+        permits: u32,
+        latest: u64,
+    ) -> Result<(u64, u64), u64> {
+        let next = arrival.max(now).saturating_add(self.cost(permits));
+        let at = next.saturating_sub(self.most_nanos).max(now);
+        if at <= latest { Ok((next, at)) } else { Err(at - now) }
+    }
+
+    /// As many of `permits` as are let through at `now`, with what to remember; or how long one is too early.
+    pub(crate) fn admit_some(&self, arrival: u64, now: u64, permits: u32) -> Result<(u64, u32), u64> {
+        let some = permits.max(1).min(self.available(arrival, now).max(1));
+        self.admit_many(arrival, now, some).map(|next| (next, some))
+    }
+
+    /// How many would be let through at `now`.
+    pub(crate) fn available(&self, arrival: u64, now: u64) -> u32 {
+        let room = self.most_nanos.saturating_sub(arrival.saturating_sub(now));
+        u32::try_from(room / self.interval_nanos).unwrap_or(u32::MAX)
+    }
+
+    #[inline]
+    fn decide(&self, arrival: u64, now: u64, cost: u64) -> Result<u64, u64> {
+        let next = arrival.max(now).saturating_add(cost);
+        let ahead = next - now;
+        if ahead <= self.most_nanos { Ok(next) } else { Err(ahead - self.most_nanos) }
+    }
+
+    fn cost(&self, permits: u32) -> u64 {
+        self.interval_nanos.saturating_mul(u64::from(permits))
+    }
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A bucket of tokens, each worth an interval of time; filled by the time that passes.
+    struct Bucket {
+        interval: u128,
+        room: u128,
+        filled: u128,
+        seen: u128,
+    }
+
+    impl Bucket {
+        fn new(permits: u32, period: Duration, burst: u32) -> Self {
+            let interval = period.as_nanos().div_ceil(permits.into()).max(1);
+            let room = interval * u128::from(burst);
+            Self { interval, room, filled: room, seen: 0 }
+        }
+
+        fn fill(&mut self, now: u64) {
+            self.filled = self.room.min(self.filled + (u128::from(now) - self.seen));
+            self.seen = now.into();
+        }
+
+        /// How much time is wanting, if any.
+        fn take(&mut self, permits: u32) -> Result<(), u128> {
+            let price = self.interval * u128::from(permits);
+            match self.filled.checked_sub(price) {
+                Some(left) => self.filled = left,
+                None => return Err(price - self.filled),
+            }
+            Ok(())
+        }
+
+        fn tokens(&self) -> u128 {
+            self.filled / self.interval
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_lets_through_what_a_bucket_of_tokens_does(
+            permits in prop_oneof![1..100_u32, 1..=u32::MAX],
+            period in prop_oneof![Just(1_000_000_000), 0..2_000_000_000_u64],
+            burst in prop_oneof![1..10_u32, 1..1_000_000_u32],
+            steps in prop::collection::vec(
+                (prop_oneof![Just(0), 0..2_000_000_000_u64, 0..100_u64], 1..12_u32, any::<bool>()),
+                1..200,
+            ),
+        ) {
+            let period = Duration::from_nanos(period);
+            let (gcra, mut bucket) = (Gcra::new(permits, period, burst), Bucket::new(permits, period, burst));
+            let (mut arrival, mut now) = (0, 0);
+            for (step, many, all_or_nothing) in steps {
+                now += step;
+                bucket.fill(now);
+                prop_assert_eq!(u128::from(gcra.available(arrival, now)), bucket.tokens());
+                let many = many.min(burst);
+                let next = if all_or_nothing {
+                    let expected = bucket.take(many);
+                    let next = gcra.admit_many(arrival, now, many);
+                    prop_assert_eq!(next.map(drop).map_err(u128::from), expected);
+                    if many == 1 {
+                        prop_assert_eq!(gcra.admit(arrival, now), next);
+                    }
+                    next.ok()
+                } else {
+                    let expected = bucket.tokens().min(many.into());
+                    let got = gcra.admit_some(arrival, now, many);
+                    prop_assert_eq!(got.map_or(0, |(_, got)| u128::from(got)), expected);
+                    bucket.take(expected as u32).expect("so many there are");
+                    got.ok().map(|(next, _)| next)
+                };
+                arrival = next.unwrap_or(arrival);
+            }
+        }
+
+        #[test]
+        fn who_would_wait_is_let_through_at_the_first_moment_at_which_one_who_comes_then_would_be(
+            burst in 1..5_u32,
+            steps in prop::collection::vec((0..300_u64, 1..5_u32, 0..1000_u64), 1..50),
+        ) {
+            let gcra = Gcra::new(1, Duration::from_nanos(100), burst);
+            let (mut arrival, mut now) = (0, 0);
+            for (step, many, patience) in steps {
+                now += step;
+                let many = many.min(burst);
+                let first = (now..).find(|at| gcra.admit_many(arrival, *at, many).is_ok()).expect("some day");
+                match gcra.reserve(arrival, now, many, now + patience) {
+                    Ok((next, at)) => {
+                        prop_assert_eq!(at, first);
+                        prop_assert_eq!(Ok(next), gcra.admit_many(arrival, at, many));
+                        prop_assert!(at <= now + patience);
+                        arrival = next;
+                    }
+                    Err(wait) => prop_assert!(now + wait == first && wait > patience),
+                }
+            }
+        }
+
+        #[test]
+        fn any_numbers_will_do(
+            permits: u32, period: Duration, burst: u32, many: u32, arrival: u64, now: u64, latest: u64,
+        ) {
+            let gcra = Gcra::new(permits, period, burst);
+            let admitted = gcra.admit_many(arrival, now, many);
+            prop_assert!(admitted.is_err() || admitted >= Ok(now.max(arrival)));
+            let some = gcra.admit_some(arrival, now, many);
+            prop_assert!(some.is_ok() == gcra.admit(arrival, now).is_ok());
+            if let Ok((next, at)) = gcra.reserve(arrival, now, many, latest) {
+                prop_assert!(next >= arrival && at >= now && at <= latest);
+            }
+        }
+
+        #[test]
+        fn in_no_period_are_there_more_than_burst_and_rate_together(
+            permits in 1..50_u32,
+            burst in 1..20_u32,
+            steps in prop::collection::vec(0..100_000_000_u64, 1..300),
+        ) {
+            let gcra = Gcra::new(permits, SECOND, burst);
+            let (mut arrival, mut now, mut passed) = (0, 0, Vec::new());
+            for step in steps {
+                now += step;
+                if let Ok(next) = gcra.admit(arrival, now) {
+                    arrival = next;
+                    passed.push(now);
+                }
+            }
+            for from in &passed {
+                let within = passed.iter().filter(|at| (*from..*from + 1_000_000_000).contains(*at)).count();
+                prop_assert!(within <= (permits + burst) as usize, "{within} from {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_interval_is_rounded_up_to_nanoseconds_and_there_is_one() {
+        for (permits, period, interval) in [
+            (3, SECOND, 333_333_334),
+            (600_000_000, SECOND, 2),
+            (1, Duration::ZERO, 1),
+            (0, SECOND, 1_000_000_000),
+        ] {
+            assert_eq!(Gcra::new(permits, period, 1).interval_nanos(), interval, "{permits}");
+        }
+        assert_eq!(Gcra::new(1, SECOND, 0), Gcra::new(1, SECOND, 1));
+    }
+}

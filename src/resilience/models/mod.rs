@@ -1,0 +1,10 @@
+//! Models of the room's protocols: the crate's own code, in every order of events, on the stand-ins of `sync/model.rs`.
+//! Each has a mutant, a known-wrong variant of the same code, that it must find.
+
+mod breaker;
+mod bulkhead;
+mod limiter;
+mod pool;
+
+use crate::sync::checks::{finds, holds, joined, thread};
+use crate::sync::model::Mutant;
