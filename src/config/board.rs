@@ -122,7 +122,7 @@ impl<T: Settings> Board<T> {
     }
 
     /// Where nothing was said.
-    #[cfg(all(feature = "foundation", feature = "events"))]
+    #[cfg(all(feature = "foundation", any(feature = "events", feature = "telemetry")))]
     pub(crate) fn set_default_sink(&self, sink: Arc<dyn Sink>) {
         self.sink.lock().get_or_insert(sink);
     }

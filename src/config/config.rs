@@ -124,13 +124,13 @@ impl<T: Settings> Config<T> {
     }
 
     /// As [`set_sink`](Self::set_sink), where nothing was said.
-    #[cfg(all(feature = "foundation", feature = "events"))]
+    #[cfg(all(feature = "foundation", any(feature = "events", feature = "telemetry")))]
     pub(crate) fn set_default_sink(&self, sink: Arc<dyn Sink>) {
         self.board.set_default_sink(sink);
     }
 
     /// What its service is called.
-    #[cfg(all(feature = "foundation", feature = "events"))]
+    #[cfg(all(feature = "foundation", any(feature = "events", feature = "telemetry")))]
     pub(crate) fn name(&self) -> &str {
         self.handle.name()
     }
