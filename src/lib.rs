@@ -42,6 +42,8 @@ mod error;
 pub mod events;
 #[cfg(feature = "foundation")]
 mod foundation;
+#[cfg(any(feature = "resilience", feature = "telemetry"))]
+mod gcra;
 pub mod guide;
 #[cfg(feature = "health")]
 pub mod health;

@@ -5,11 +5,11 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gcra::Gcra;
 use super::keys::{Keys, Refusal};
 use super::limited::{AcquireError, Limited};
 use super::rate_limiter::{DEFAULT_LIMIT, DEFAULT_PERIOD};
 use super::timeline::Timeline;
+use crate::gcra::Gcra;
 use crate::sync::{Clock, Mutex, Ordering, Tally};
 
 /// How many keys are counted at most if nothing is said: 65,536, some 3 MiB.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::gcra::Gcra;
+use crate::gcra::Gcra;
 
 /// So many keys are too few to look for what can be forgotten.
 const FEW: usize = 64;

@@ -23,7 +23,6 @@ mod classify;
 mod codel;
 mod context;
 mod fallback;
-mod gcra;
 mod gradient;
 mod keyed;
 mod keys;

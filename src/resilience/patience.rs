@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::waiting::within_the_callers;
 use crate::service::deadline::Deadline;
-use crate::service::scope;
 
 /// How long somebody is willing to wait: for so long, or until a deadline.
 ///
@@ -40,8 +40,7 @@ impl Patience {
             Self::In(time) => Deadline::from(now, time),
             Self::By(deadline) => deadline,
         };
-        let callers = scope::me().and_then(|me| me.inherited_deadline(now));
-        callers.map_or(own, |callers| callers.min(own))
+        within_the_callers(own, now)
     }
 }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 pub use builder::RateLimiterBuilder;
 pub(crate) use builder::{DEFAULT_LIMIT, DEFAULT_PERIOD};
 
-use super::gcra::Gcra;
 use super::limited::{AcquireError, Limited};
 use super::patience::Patience;
 use super::timeline::Timeline;
+use crate::gcra::Gcra;
 use crate::sync::{AtomicU64, Ordering, Tally, mutant};
 
 /// By so much at most a reading of the clock is late, as a rule.

@@ -9,13 +9,13 @@ use super::counts::DispatchCounts;
 use super::deferred::Deferred;
 use super::depth::Depth;
 use super::descriptor::check_name;
-use super::gcra::Gcra;
 use super::handlers::{AttachError, Handler, HandlerInfo};
 use super::limits::{DispatchLimits, LimitError};
 use super::measurement::{Execution, Measure};
 use super::names::{Listed, NameCounts, Named};
 use super::roster::{Roster, Table};
 use crate::error::panic_text;
+use crate::gcra::Gcra;
 use crate::sync::{Clock, Ordering, Tally, mutant};
 
 /// Tells handlers what is executed.
@@ -283,7 +283,7 @@ impl Dispatch {
     /// When the name is none, or there are too many.
     pub(crate) fn limit(&self, name: &str, per_second: u32, burst: u32) -> Result<(), LimitError> {
         check_name(name)?;
-        let (rate, most) = (Gcra::new(per_second, burst), self.limits.names);
+        let (rate, most) = (Gcra::per_second(per_second, burst), self.limits.names);
         let limited = self.roster.change(|table| {
             let named = match table.names.get(name) {
                 Some(listed) => Arc::clone(&listed.named),

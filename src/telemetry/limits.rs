@@ -1,7 +1,7 @@
 //! How much a dispatch takes.
 
 use super::descriptor::DescriptorError;
-use super::gcra::Gcra;
+use crate::gcra::Gcra;
 use crate::sync::{AtomicU64, Ordering, mutant};
 
 /// So many names have a limit and counts of their own if nothing else is said.
@@ -45,7 +45,7 @@ impl Default for DispatchLimits {
 impl DispatchLimits {
     /// The rate of a name of which nothing else was said.
     pub(crate) fn rate(&self) -> Gcra {
-        Gcra::new(self.per_second, self.burst)
+        Gcra::per_second(self.per_second, self.burst)
     }
 }
 
@@ -79,7 +79,7 @@ impl Gate {
     // ORDERING: Relaxed. The number stands for itself; nothing else is published with it.
     pub(crate) fn admit(&self, rate: Gcra, now: u64) -> bool {
         let mut arrival = self.0.load(Ordering::Relaxed);
-        while let Some(next) = rate.admit(arrival, now) {
+        while let Ok(next) = rate.admit(arrival, now) {
             if mutant!(AdmitBlindly) {
                 self.0.store(next, Ordering::Relaxed);
                 return true;
@@ -107,7 +107,7 @@ mod tests {
                 let (gate, start) = (Arc::clone(&gate), Arc::clone(&start));
                 std::thread::spawn(move || {
                     start.wait();
-                    gate.admit(Gcra::new(1, 100), 5)
+                    gate.admit(Gcra::per_second(1, 100), 5)
                 })
             })
             .collect();
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn who_read_the_clock_before_others_is_held_to_what_they_have_taken() {
-        let (gate, rate) = (Gate::new(), Gcra::new(1, 2));
+        let (gate, rate) = (Gate::new(), Gcra::per_second(1, 2));
         assert!(gate.admit(rate, 1_000_000_000) && gate.admit(rate, 1_000_000_000));
         assert!(!gate.admit(rate, 999_999_999) && !gate.admit(rate, 0));
         assert!(gate.admit(rate, 2_000_000_000));

@@ -38,7 +38,6 @@ mod exporter;
 #[cfg(feature = "metrics")]
 mod facade;
 mod gauge;
-mod gcra;
 mod handlers;
 mod hearing;
 mod histogram;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::gcra::Gcra;
 use super::handlers::{Handlers, Heard};
 use super::limits::Gate;
 use super::snapshot::is_below;
+use crate::gcra::Gcra;
 use crate::sync::{Ordering, Tally};
 
 /// How often a name was executed.
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn listed(name: &str, handlers: &Handlers) -> Arc<Listed> {
-        let (named, rate) = (Arc::new(Named::new(name)), Gcra::new(1, 1));
+        let (named, rate) = (Arc::new(Named::new(name)), Gcra::per_second(1, 1));
         Arc::new(Listed { named, rate, heard: handlers.heard(name) })
     }
 
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!([first.admit(0), first.admit(0)], [true, false]);
         let names = Names::default()
             .with(&first)
-            .with(&Arc::new(Listed { rate: Gcra::new(1, 2), ..Listed::clone(&first) }));
+            .with(&Arc::new(Listed { rate: Gcra::per_second(1, 2), ..Listed::clone(&first) }));
         assert_eq!([names.0["a"].admit(0), names.0["a"].admit(0)], [true, false]);
         names.0["a"].admit_free();
         assert_eq!(names.counts(), [NameCounts { name: "a".into(), executed: 3, limited: 2 }]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Inside, RateLimiter};
-use crate::resilience::gcra::Gcra;
+use crate::gcra::Gcra;
 use crate::resilience::timeline::Timeline;
 use crate::sync::{AtomicU64, Clock, Tally};
 

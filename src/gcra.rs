@@ -18,6 +18,17 @@ pub(crate) struct Gcra {
     most_nanos: u64,
 }
 
+#[cfg(feature = "telemetry")]
+impl Gcra {
+    /// So many in a second; with 0 of either, none is let through.
+    pub(crate) fn per_second(permits: u32, burst: u32) -> Self {
+        match (permits, burst) {
+            (0, _) | (_, 0) => Self { interval_nanos: 1, most_nanos: 0 },
+            _ => Self::new(permits, Duration::from_secs(1), burst),
+        }
+    }
+}
+
 impl Gcra {
     /// Of `permits` and `burst` there is one at least; a period of nothing is one of a nanosecond for each permit.
     pub(crate) fn new(permits: u32, period: Duration, burst: u32) -> Self {
@@ -26,14 +37,24 @@ impl Gcra {
         Self { interval_nanos, most_nanos: interval_nanos.saturating_mul(u64::from(burst.max(1))) }
     }
 
-    pub(crate) fn interval_nanos(&self) -> u64 {
-        self.interval_nanos
-    }
-
     /// One comes at `now`: what to remember instead of `arrival` if it is let through, or how long it is too early.
     #[inline]
     pub(crate) fn admit(&self, arrival: u64, now: u64) -> Result<u64, u64> {
         self.decide(arrival, now, self.interval_nanos)
+    }
+
+    #[inline]
+    fn decide(&self, arrival: u64, now: u64, cost: u64) -> Result<u64, u64> {
+        let next = arrival.max(now).saturating_add(cost);
+        let ahead = next - now;
+        if ahead <= self.most_nanos { Ok(next) } else { Err(ahead - self.most_nanos) }
+    }
+}
+
+#[cfg(feature = "resilience")]
+impl Gcra {
+    pub(crate) fn interval_nanos(&self) -> u64 {
+        self.interval_nanos
     }
 
     /// As [`admit`](Self::admit), for so many at once: at most `burst`, others are never let through.
@@ -67,19 +88,12 @@ impl Gcra {
         u32::try_from(room / self.interval_nanos).unwrap_or(u32::MAX)
     }
 
-    #[inline]
-    fn decide(&self, arrival: u64, now: u64, cost: u64) -> Result<u64, u64> {
-        let next = arrival.max(now).saturating_add(cost);
-        let ahead = next - now;
-        if ahead <= self.most_nanos { Ok(next) } else { Err(ahead - self.most_nanos) }
-    }
-
     fn cost(&self, permits: u32) -> u64 {
         self.interval_nanos.saturating_mul(u64::from(permits))
     }
 }
 
-#[cfg(all(test, not(underpin_loom)))]
+#[cfg(all(test, feature = "resilience", not(underpin_loom)))]
 mod tests {
     use proptest::prelude::*;
 
@@ -217,6 +231,15 @@ mod tests {
                 prop_assert!(within <= (permits + burst) as usize, "{within} from {from}");
             }
         }
+    }
+
+    #[cfg(feature = "telemetry")]
+    #[test]
+    fn nothing_of_either_lets_nothing_through() {
+        for gcra in [Gcra::per_second(0, 1), Gcra::per_second(1, 0), Gcra::per_second(0, u32::MAX)] {
+            assert!(gcra.admit(0, 0).is_err() && gcra.admit(0, u64::MAX - 2).is_err(), "{gcra:?}");
+        }
+        assert_eq!(Gcra::per_second(3, 2), Gcra::new(3, SECOND, 2));
     }
 
     #[test]
