@@ -28,3 +28,24 @@ pub(crate) fn thread<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'stati
 pub(crate) fn joined<T>(thread: JoinHandle<T>) -> T {
     thread.join().expect("a model's panics do not leave their threads")
 }
+
+/// What is not dropped in unwinding: loom may have stopped somebody in the middle of it.
+pub(crate) struct Kept<T>(Option<T>);
+
+impl<T> Kept<T> {
+    pub(crate) fn new(kept: T) -> Self {
+        Self(Some(kept))
+    }
+
+    pub(crate) fn get(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> Drop for Kept<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::mem::forget(self.0.take());
+        }
+    }
+}

@@ -24,7 +24,7 @@ use super::subscription::Subscription;
 use super::tree::{Origin, Tree};
 use super::watch::Watch;
 use crate::service::deadline::Deadline;
-use crate::sync::checks::{finds, holds, joined, thread};
+use crate::sync::checks::{Kept, finds, holds, joined, thread};
 use crate::sync::model::Mutant;
 use crate::sync::{Clock, JoinHandle};
 
@@ -73,27 +73,6 @@ impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
             std::mem::forget(self.clone()); // see `Kept`
-        }
-    }
-}
-
-/// What is not dropped in unwinding: loom may have stopped somebody in the middle of it.
-struct Kept<T>(Option<T>);
-
-impl<T> Kept<T> {
-    fn new(kept: T) -> Self {
-        Self(Some(kept))
-    }
-
-    fn get(&mut self) -> &mut T {
-        self.0.as_mut().expect("it is there until it is dropped")
-    }
-}
-
-impl<T> Drop for Kept<T> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::mem::forget(self.0.take());
         }
     }
 }

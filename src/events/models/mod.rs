@@ -29,7 +29,7 @@ use crate::service::deadline::Deadline;
 use crate::service::handle::Handle;
 use crate::service::mailbox::Overflow;
 use crate::supervisor::spec::ChildSpec;
-use crate::sync::checks::{finds, holds, holds_at, joined, thread};
+use crate::sync::checks::{Kept, finds, holds, holds_at, joined, thread};
 use crate::sync::model::Mutant;
 use crate::sync::{self, Clock, JoinHandle, Pace};
 use crate::testing::Solo;
@@ -204,27 +204,6 @@ fn numbers(snapshot: &EventSnapshot) -> Vec<u64> {
 
 fn number(event: &Event) -> u64 {
     event.data().as_text().expect("a text").parse().expect("a number")
-}
-
-/// What is not dropped in unwinding: loom may have stopped somebody in the middle of it.
-struct Kept<T>(Option<T>);
-
-impl<T> Kept<T> {
-    fn new(kept: T) -> Self {
-        Self(Some(kept))
-    }
-
-    fn get(&mut self) -> &mut T {
-        self.0.as_mut().expect("it is there until it is dropped")
-    }
-}
-
-impl<T> Drop for Kept<T> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::mem::forget(self.0.take());
-        }
-    }
 }
 
 // ---- time --------------------------------------------------------------------------------
