@@ -136,19 +136,6 @@ mod tests {
     use proptest::prelude::*;
     use std::time::Duration;
 
-    const STATES: [Lifecycle; 10] = [
-        Lifecycle::Starting,
-        Lifecycle::Initializing,
-        Lifecycle::Running,
-        Lifecycle::Processing,
-        Lifecycle::Restarting,
-        Lifecycle::Terminating,
-        Lifecycle::Cleanup,
-        Lifecycle::Stopped,
-        Lifecycle::Failed,
-        Lifecycle::Suspended,
-    ];
-
     fn worker(state: Lifecycle) -> NodeInfo {
         NodeInfo {
             path: "app/pool/w".into(),
@@ -281,7 +268,7 @@ mod tests {
     proptest! {
         /// Held against who looks at the numbers alone.
         #[test]
-        fn green_is_where_all_are_up(states in prop::collection::vec(prop::sample::select(STATES.to_vec()), 1..6)) {
+        fn green_is_where_all_are_up(states in prop::collection::vec(prop::sample::select(Lifecycle::ALL.to_vec()), 1..6)) {
             let up = states.iter().filter(|state| matches!(state, Running | Processing | Suspended)).count();
             let expected = match up {
                 0 => Health::Unhealthy,

@@ -148,20 +148,22 @@ pub enum Lifecycle {
 }
 
 impl Lifecycle {
+    /// All of them, each at its number.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Starting,
+        Self::Initializing,
+        Self::Running,
+        Self::Processing,
+        Self::Restarting,
+        Self::Terminating,
+        Self::Cleanup,
+        Self::Stopped,
+        Self::Failed,
+        Self::Suspended,
+    ];
+
     pub(crate) fn from_u8(state: u8) -> Self {
-        const ALL: [Lifecycle; 10] = [
-            Lifecycle::Starting,
-            Lifecycle::Initializing,
-            Lifecycle::Running,
-            Lifecycle::Processing,
-            Lifecycle::Restarting,
-            Lifecycle::Terminating,
-            Lifecycle::Cleanup,
-            Lifecycle::Stopped,
-            Lifecycle::Failed,
-            Lifecycle::Suspended,
-        ];
-        ALL.get(usize::from(state)).copied().unwrap_or(Lifecycle::Failed)
+        Self::ALL.get(usize::from(state)).copied().unwrap_or(Lifecycle::Failed)
     }
 
     /// The state in one lower-case word, as logs have it.

@@ -3,8 +3,9 @@
 use super::known::Known;
 use super::names::{SERVICE, SUPERVISOR, TREE, TREE_SERVICES, TREE_SUMMED, TREE_UP, TREE_ZOMBIES};
 use super::rising::Rising;
-use super::service::{Figures, STATES, ServiceSeen, States, Totals};
+use super::service::{Figures, ServiceSeen, States, Totals};
 use super::supervisor::SupervisorFigures;
+use crate::service::exit::Lifecycle;
 use crate::supervisor::child::ChildKind;
 use crate::supervisor::inspect::NodeInfo;
 use crate::telemetry::sheet::Sheet;
@@ -116,7 +117,7 @@ impl Look<'_> {
         sheet.gauge(&TREE_UP, &labels, 1.0);
         sheet.gauge(&TREE_ZOMBIES, &labels, self.zombies as f64);
         sheet.gauge(&TREE_SUMMED, &labels, self.summed as f64);
-        for (state, count) in STATES.iter().zip(self.states) {
+        for (state, count) in Lifecycle::ALL.iter().zip(self.states) {
             sheet.gauge(&TREE_SERVICES, &[(TREE, tree), ("state", state.as_str())], f64::from(count));
         }
     }

@@ -11,22 +11,8 @@ use crate::service::exit::Lifecycle;
 use crate::supervisor::inspect::NodeInfo;
 use crate::telemetry::sheet::Sheet;
 
-/// The states, in the order in which they are counted.
-pub(super) const STATES: [Lifecycle; 10] = [
-    Lifecycle::Starting,
-    Lifecycle::Initializing,
-    Lifecycle::Running,
-    Lifecycle::Processing,
-    Lifecycle::Suspended,
-    Lifecycle::Restarting,
-    Lifecycle::Terminating,
-    Lifecycle::Cleanup,
-    Lifecycle::Stopped,
-    Lifecycle::Failed,
-];
-
-/// How many services are in each of the [`STATES`].
-pub(super) type States = [u32; STATES.len()];
+/// How many services are in each of the [states](Lifecycle).
+pub(super) type States = [u32; Lifecycle::ALL.len()];
 
 /// The reasons, in the order of [`by_reason`].
 const REASONS: [&str; 7] =
@@ -141,7 +127,7 @@ impl Figures {
     }
 
     fn write_states(&self, labels: &[(&str, &str)], sheet: &mut Sheet) {
-        for (state, count) in STATES.iter().zip(self.states).filter(|(_, count)| *count > 0) {
+        for (state, count) in Lifecycle::ALL.iter().zip(self.states).filter(|(_, count)| *count > 0) {
             sheet.gauge(&STATE, &with(labels, ("state", state.as_str())), f64::from(count));
         }
     }
@@ -173,7 +159,10 @@ impl ServiceSeen {
         let interval = self.interval(node, node.busy.saturating_sub(running));
         self.mean = interval.latency().or(self.mean);
         let mut states = States::default();
-        STATES.iter().zip(&mut states).for_each(|(state, count)| *count = u32::from(*state == node.state));
+        Lifecycle::ALL
+            .iter()
+            .zip(&mut states)
+            .for_each(|(state, count)| *count = u32::from(*state == node.state));
         let figures = Figures {
             states,
             depth: node.mailbox.queued as u64,
