@@ -18,7 +18,7 @@ fn with_labels(family: &Family, labels: &[(&str, &str)]) -> Family {
 
 /// All of them, in the order of names and labels. Where the same is there twice, or a name stands for two things, what is
 /// named first stands.
-pub(crate) fn merged<const N: usize>(from: [Vec<Family>; N]) -> Vec<Family> {
+pub(crate) fn merged(from: impl IntoIterator<Item = Vec<Family>>) -> Vec<Family> {
     let mut all: Vec<Family> = from.into_iter().flatten().collect();
     all.sort_by(|one, other| one.descriptor.name().cmp(other.descriptor.name()));
     let mut merged: Vec<Family> = Vec::with_capacity(all.len());

@@ -344,12 +344,12 @@ impl Hub {
         let at = Some(self.clock.now());
         let (all, round) = self.next_round();
         let mut room = MAX_COLLECTED;
-        let mut families = Vec::new();
-        for collector in all {
+        let said = all.iter().map(|collector| {
             let said = collector.ask(&self.own, room);
             room -= said.iter().map(|family| family.series.len()).sum::<usize>().min(room);
-            families = merged([families, said.to_vec()]);
-        }
+            said.to_vec()
+        });
+        let families = merged(said);
         self.show(round, Collected { families, at });
     }
 
