@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Latch, Log, SECOND, eventually, panic_quietly};
-use health_common::{Noting, Told, becomes, in_time, started};
+use health_common::{Noting, Told, in_time, started};
 use underpin::health::{
     AlertEvent, Health, HealthChange, HealthMonitor, Mode, ModeChange, ModeSettings, Sink, Verdict,
 };
+use underpin::testing::Simulation;
 use underpin::{Context, Next, Service, Supervisor, child};
 
 fn told() -> (Told, HealthMonitor) {
@@ -24,15 +25,16 @@ fn told() -> (Told, HealthMonitor) {
 #[test]
 fn the_mode_falls_at_once_and_rises_late_and_step_by_step() {
     let (told, health) = told();
-    let (noting, reader) = (Noting::of(&health), health.mode_reader());
-    let (_app, hand) = started(&health);
-    becomes(&health, Health::Healthy);
+    let (noting, reader, sim) = (Noting::of(&health), health.mode_reader(), Simulation::new(1));
+    let _app = sim.start(health.supervisor()).expect("it starts");
+    sim.advance(SECOND * 2);
+    assert_eq!((health.health().health, reader.get()), (Health::Healthy, Mode::Full));
     told.say(Verdict::unhealthy("down"));
-    in_time(&hand, "emergency", || reader.get() == Mode::Emergency);
+    sim.advance(SECOND * 2);
+    assert_eq!(reader.get(), Mode::Emergency);
     told.say(Verdict::healthy());
-    in_time(&hand, "full", || reader.get() == Mode::Full);
-    let modes = noting.modes.wait_count(4, |_| true);
-    assert_eq!((modes.to, health.mode()), (Mode::Full, Mode::Full));
+    sim.advance(SECOND * 120);
+    assert_eq!((reader.get(), health.mode()), (Mode::Full, Mode::Full));
     let all = noting.modes.all();
     let steps: Vec<_> = all.iter().map(|change| (change.from, change.to)).collect();
     use Mode::*;
