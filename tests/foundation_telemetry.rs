@@ -21,8 +21,7 @@ fn value(text: &str, series: &str) -> Option<f64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// What is measured, when that is so. A collector that the service asks in this very moment is not asked twice, so its figures
-/// may be those of the moment before.
+/// What is measured, when that is so.
 #[track_caller]
 fn collected(telemetry: &Telemetry, is_so: impl Fn(&MetricsSnapshot) -> bool) -> MetricsSnapshot {
     let late = Instant::now() + LONG;

@@ -264,6 +264,30 @@ fn collectors_are_asked_with_each_tick_and_a_panic_of_one_concerns_nobody() {
     );
 }
 
+/// Threads that ask at the same time, and the service with each tick: each finds what was so when it began to ask.
+#[test]
+fn whoever_asks_finds_figures_that_are_no_older() {
+    let telemetry = Telemetry::builder().tick(10 * MS).build();
+    let (figure, seen) = (Arc::new(AtomicU64::new(0)), Descriptor::counter("test.seen", ""));
+    let of = Arc::clone(&figure);
+    telemetry.add_collector("seen", move |sheet| sheet.counter(&seen, &[], of.load(Ordering::SeqCst)));
+    telemetry.add_collector("other", |sheet| sheet.gauge(&OPEN, &[], 1.0));
+    let _tree = started(&telemetry);
+    std::thread::scope(|scope| {
+        (0..4).for_each(|_| {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    let least = figure.fetch_add(1, Ordering::SeqCst) + 1;
+                    telemetry.collect();
+                    let metrics = telemetry.metrics("test", &[]);
+                    assert!(metrics.counter("test.seen", &[]) >= Some(least), "at least {least}");
+                    assert_eq!(metrics.gauge("test.open", &[]), Some(1.0));
+                }
+            });
+        });
+    });
+}
+
 #[test]
 fn a_figure_of_a_collector_that_has_no_room_is_counted() {
     let telemetry = Telemetry::new();

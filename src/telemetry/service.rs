@@ -43,7 +43,7 @@ impl TelemetryService {
     }
 
     fn work(&self) {
-        self.hub.collect();
+        self.hub.collect(None);
         self.hub.sweep();
     }
 }
@@ -66,7 +66,7 @@ impl Service for TelemetryService {
     }
 
     fn terminate(&mut self, _: &Exit) {
-        self.hub.collect();
+        self.hub.collect(None);
     }
 
     fn label(_: &Tick) -> &'static str {

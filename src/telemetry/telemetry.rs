@@ -1,7 +1,7 @@
 //! The telemetry of a program.
 
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::builder::TelemetryBuilder;
 use super::catalog::{Caps, Catalog, Meter, MeterError};
@@ -25,6 +25,9 @@ use crate::sync::{Clock, Mutex, Snapshot, wall_now};
 
 /// So many figures of collectors are kept at most, beside the series of handles.
 pub(crate) const MAX_COLLECTED: usize = 50_000;
+
+/// How long who asks collectors waits for somebody else who does.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The telemetry of a program: its metrics, what is executed, and who handles that. Clones are the same telemetry.
 ///
@@ -63,22 +66,13 @@ pub(crate) struct Hub {
     pub(super) dispatch: Dispatch,
     /// Who calls deferred handlers.
     hand: Mutex<Option<Handle<Run>>>,
-    collectors: Mutex<Collectors>,
+    collectors: Mutex<Vec<Arc<Collector>>>,
     /// What collectors wrote down last.
     collected: Snapshot<Collected>,
     pub(super) own: Own,
     /// How many of its services that collect are there, each in a tree of its own. `None` before the first.
     lives: Mutex<Option<usize>>,
     pub(super) recipe: super::builder::Recipe,
-}
-
-#[derive(Debug, Default)]
-struct Collectors {
-    all: Vec<Arc<Collector>>,
-    /// How often they were asked.
-    rounds: u64,
-    /// The last round whose figures are shown.
-    shown: u64,
 }
 
 #[derive(Debug, Default)]
@@ -118,7 +112,7 @@ impl Telemetry {
             hand: Mutex::new(None),
             clock,
             catalog: Mutex::new(Catalog::new(caps)),
-            collectors: Mutex::new(Collectors::default()),
+            collectors: Mutex::new(Vec::new()),
             collected: Snapshot::new(Arc::default()),
             own: Own::default(),
             lives: Mutex::new(None),
@@ -241,26 +235,26 @@ impl Telemetry {
     pub fn add_collector(&self, name: &str, collect: impl Fn(&mut Sheet) + Send + Sync + 'static) {
         let collector = Collector::new(name, collect);
         let mut collectors = self.0.collectors.lock();
-        let before = take_named(&mut collectors.all, name);
-        collectors.all.push(Arc::new(collector));
+        let before = take_named(&mut collectors, name);
+        collectors.push(Arc::new(collector));
         drop(collectors);
         drop(before); // code of the user's
     }
 
     /// Asks the collector of this name no more; `false` if there is none. What it said last stands until the others are asked.
     pub fn remove_collector(&self, name: &str) -> bool {
-        let removed = take_named(&mut self.0.collectors.lock().all, name);
+        let removed = take_named(&mut self.0.collectors.lock(), name);
         removed.is_some() // dropped here, after the lock
     }
 
-    /// Asks all collectors now, on the calling thread. One that is being asked by another thread is not asked twice: what it said last
-    /// stands.
+    /// Asks all collectors now, on the calling thread: what [`metrics`](Self::metrics) says of them is from then on no older than this call.
     ///
     /// # Blocking
     ///
-    /// For as long as they take.
+    /// For as long as they take. One that is being asked by another thread, as by the service with a tick, is waited for, 1 s at most for
+    /// all; where that was in vain, because it hangs, what it said last stands.
     pub fn collect(&self) {
-        self.0.collect();
+        self.0.collect(Some(self.0.clock.now() + PATIENCE));
     }
 
     // ---- services ------------------------------------------------------------------------
@@ -339,33 +333,24 @@ impl Hub {
         (selected.into_iter().map(super::catalog::Selected::finish).collect(), sheet)
     }
 
-    /// Asks all collectors, and shows what they say as one.
-    pub(super) fn collect(&self) {
-        let at = Some(self.clock.now());
-        let (all, round) = self.next_round();
+    /// Asks all collectors, and shows what they say as one. Somebody else who asks is waited for until `deadline`.
+    pub(super) fn collect(&self, deadline: Option<Instant>) {
+        let at = self.clock.now();
+        let collectors = self.collectors.lock().clone();
         let mut room = MAX_COLLECTED;
-        let said = all.iter().map(|collector| {
-            let said = collector.ask(&self.own, room);
-            room -= said.iter().map(|family| family.series.len()).sum::<usize>().min(room);
-            said.to_vec()
-        });
-        let families = merged(said);
-        self.show(round, Collected { families, at });
-    }
-
-    fn next_round(&self) -> (Vec<Arc<Collector>>, u64) {
-        let mut collectors = self.collectors.lock();
-        collectors.rounds += 1;
-        (collectors.all.clone(), collectors.rounds)
-    }
-
-    /// A round that a later one has overtaken shows nothing: figures would go back.
-    fn show(&self, round: u64, collected: Collected) {
-        let mut collectors = self.collectors.lock();
-        if round > collectors.shown {
-            collectors.shown = round;
-            self.collected.store(Arc::new(collected));
+        for collector in collectors {
+            collector.ask(&self.own, room, (&self.clock, deadline));
+            room = room.saturating_sub(collector.said().iter().map(|family| family.series.len()).sum());
         }
+        self.show(at);
+    }
+
+    /// Each one's figures only become newer, and they are put together under a lock: what is shown never goes back.
+    fn show(&self, at: Instant) {
+        let collectors = self.collectors.lock();
+        let families = merged(collectors.iter().map(|collector| collector.said().to_vec()));
+        let at = self.collected.load().at.map_or(at, |before| before.max(at));
+        self.collected.store(Arc::new(Collected { families, at: Some(at) }));
     }
 
     /// Series that nothing was added to for long go.
