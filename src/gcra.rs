@@ -9,14 +9,20 @@ use std::time::Duration;
 /// each permit, and is let through if it is not too far ahead of now by then. So it lets through what a bucket of
 /// `burst` tokens does that is filled evenly.
 ///
-/// Times are nanoseconds from any moment. The interval is rounded up to whole nanoseconds: never more than the rate is
-/// let through, and from a million permits in a second on noticeably fewer.
+/// Times are nanoseconds from any moment, and reach for 584 years. The interval is rounded up to whole nanoseconds: never
+/// more than the rate is let through, and from a million permits in a second on noticeably fewer. It is 146 years at most,
+/// and what is given at once no more than 292 years are worth: a limit of any size stays one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gcra {
     interval_nanos: u64,
     /// How far ahead of now the theoretical arrival time may be.
     most_nanos: u64,
 }
+
+/// So far ahead of now nobody is let through: what is remembered never comes to the end of time, where all moments are
+/// one.
+const FARTHEST_NANOS: u64 = 1 << 63;
+const LONGEST_INTERVAL_NANOS: u64 = 1 << 62;
 
 #[cfg(feature = "telemetry")]
 impl Gcra {
@@ -33,8 +39,9 @@ impl Gcra {
     /// Of `permits` and `burst` there is one at least; a period of nothing is one of a nanosecond for each permit.
     pub(crate) fn new(permits: u32, period: Duration, burst: u32) -> Self {
         let interval = period.as_nanos().div_ceil(u128::from(permits.max(1))).max(1);
-        let interval_nanos = u64::try_from(interval).unwrap_or(u64::MAX);
-        Self { interval_nanos, most_nanos: interval_nanos.saturating_mul(u64::from(burst.max(1))) }
+        let interval_nanos = u64::try_from(interval).unwrap_or(u64::MAX).min(LONGEST_INTERVAL_NANOS);
+        let most_nanos = interval_nanos.saturating_mul(u64::from(burst.max(1))).min(FARTHEST_NANOS);
+        Self { interval_nanos, most_nanos }
     }
 
     /// One comes at `now`: what to remember instead of `arrival` if it is let through, or how long it is too early.
@@ -45,7 +52,7 @@ impl Gcra {
 
     #[inline]
     fn decide(&self, arrival: u64, now: u64, cost: u64) -> Result<u64, u64> {
-        let next = arrival.max(now).saturating_add(cost);
+        let Some(next) = arrival.max(now).checked_add(cost) else { return Err(u64::MAX) };
         let ahead = next - now;
         if ahead <= self.most_nanos { Ok(next) } else { Err(ahead - self.most_nanos) }
     }
@@ -71,7 +78,7 @@ impl Gcra {
         permits: u32,
         latest: u64,
     ) -> Result<(u64, u64), u64> {
-        let next = arrival.max(now).saturating_add(self.cost(permits));
+        let Some(next) = arrival.max(now).checked_add(self.cost(permits)) else { return Err(u64::MAX) };
         let at = next.saturating_sub(self.most_nanos).max(now);
         if at <= latest { Ok((next, at)) } else { Err(at - now) }
     }
@@ -84,7 +91,8 @@ impl Gcra {
 
     /// How many would be let through at `now`.
     pub(crate) fn available(&self, arrival: u64, now: u64) -> u32 {
-        let room = self.most_nanos.saturating_sub(arrival.saturating_sub(now));
+        let room =
+            self.most_nanos.saturating_sub(arrival.saturating_sub(now)).min(u64::MAX - arrival.max(now));
         u32::try_from(room / self.interval_nanos).unwrap_or(u32::MAX)
     }
 
@@ -253,5 +261,34 @@ mod tests {
             assert_eq!(Gcra::new(permits, period, 1).interval_nanos(), interval, "{permits}");
         }
         assert_eq!(Gcra::new(1, SECOND, 0), Gcra::new(1, SECOND, 1));
+    }
+
+    #[test]
+    fn periods_and_bursts_beyond_all_time_are_limits_all_the_same() {
+        let now = 1_000_000_000;
+        let gcra = Gcra::new(1, Duration::MAX, 1);
+        let arrival = gcra.admit(0, now).expect("the first");
+        assert!(gcra.admit(arrival, now).is_err() && gcra.admit(arrival, now + 1_000_000_000).is_err());
+        assert!(gcra.reserve(arrival, now, 1, now).is_err() && gcra.available(arrival, now) == 0);
+        let gcra = Gcra::new(1, Duration::from_secs(3600), u32::MAX);
+        let (mut arrival, mut through) = (0, 0_u64);
+        let portions = (0..10_000).take_while(|_| {
+            let Ok((next, some)) = gcra.admit_some(arrival, now, 1_000_000) else { return false };
+            (arrival, through) = (next, through + u64::from(some));
+            true
+        });
+        assert!(portions.count() < 10 && through > 2_000_000, "{through}");
+    }
+
+    #[test]
+    fn who_waits_longer_than_time_reaches_is_not_let_through_with_the_one_before() {
+        let gcra = Gcra::new(1, Duration::MAX, 1);
+        let (mut arrival, mut moments) = (0, Vec::new());
+        for _ in 0..9 {
+            let Ok((next, at)) = gcra.reserve(arrival, 0, 1, u64::MAX) else { break };
+            arrival = next;
+            moments.push(at);
+        }
+        assert!(moments.len() < 9 && moments.windows(2).all(|pair| pair[0] < pair[1]), "{moments:?}");
     }
 }

@@ -26,8 +26,8 @@ use crate::error::ErrorKind;
 pub struct Limited {
     /// Whose limit it is.
     pub name: Arc<str>,
-    /// After this time it would have succeeded, if nobody else came. [`Duration::MAX`] is the longest
-    /// that can be said.
+    /// After this time it would have succeeded, if nobody else came. 584 years, that is [`u64::MAX`] nanoseconds, are
+    /// the longest that can be said.
     pub retry_after: Duration,
 }
 
