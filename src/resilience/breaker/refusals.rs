@@ -17,10 +17,11 @@ const STORM_NANOS: u64 = 1_000;
 #[derive(Debug)]
 pub(crate) struct Refusals {
     is_coarse: bool,
+    /// Those until the last look, this among them.
     number: AtomicU64,
-    /// Up to this number they need no look.
-    untimed_to: AtomicU64,
-    looked: AtomicU64,
+    /// How many need no look after it, and how many of these are left.
+    granted: AtomicU64,
+    left: AtomicU64,
     looked_at: AtomicU64,
 }
 
@@ -29,30 +30,40 @@ impl Refusals {
         Self {
             is_coarse,
             number: AtomicU64::new(0),
-            untimed_to: AtomicU64::new(0),
-            looked: AtomicU64::new(0),
+            granted: AtomicU64::new(0),
+            left: AtomicU64::new(0),
             looked_at: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn number(&self) -> u64 {
-        self.number.load(Ordering::Relaxed)
+        self.number.load(Ordering::Relaxed).saturating_add(self.used(self.granted.load(Ordering::Relaxed)))
+    }
+
+    /// How many of so many went without a look since the last one.
+    fn used(&self, granted: u64) -> u64 {
+        granted.saturating_sub(self.left.load(Ordering::Relaxed))
     }
 
     /// Counts one that needs no look at the clock. `false`, and nothing counted, if it does.
     #[inline]
     pub(crate) fn add_untimed(&self) -> bool {
-        if !self.is_coarse {
-            return false;
-        }
-        let number = self.number();
-        let is_one = number < self.untimed_to.load(Ordering::Relaxed);
-        if is_one {
-            // Not as one step, which would take longer than all the rest: of refusals at the same moment one may be
-            // lost to the count, and no thread has more than its own fifteen of them.
-            self.number.store(number + 1, Ordering::Relaxed);
-        }
-        is_one
+        self.is_coarse && self.untimed().map(|seen| self.count_after(seen)).is_some()
+    }
+
+    /// How many more need no look, if any do.
+    #[inline]
+    fn untimed(&self) -> Option<u64> {
+        let left = self.left.load(Ordering::Relaxed);
+        (left > 0).then_some(left)
+    }
+
+    /// Not as one step with the look at what is left, which would take longer than all the rest: of refusals at the same
+    /// moment one may be lost to the count. Who is held up in between brings back fifteen at most, however many others
+    /// came meanwhile, for nothing else is written here.
+    #[inline]
+    fn count_after(&self, seen: u64) {
+        self.left.store(seen - 1, Ordering::Relaxed);
     }
 
     /// Counts one of which nothing else is to be known.
@@ -64,14 +75,17 @@ impl Refusals {
     /// Counts one that was found to be right at `now`.
     #[inline]
     pub(crate) fn add_timed(&self, now: u64) {
-        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.is_coarse {
-            let before = self.looked.load(Ordering::Relaxed);
-            let passed = now.saturating_sub(self.looked_at.load(Ordering::Relaxed));
-            self.untimed_to.store(number + untimed(number.saturating_sub(before), passed), Ordering::Relaxed);
-            self.looked.store(number, Ordering::Relaxed);
-            self.looked_at.store(now, Ordering::Relaxed);
+        if !self.is_coarse {
+            return self.add();
         }
+        // Taken, so that of two who look at once one counts them.
+        let since = self.used(self.granted.swap(0, Ordering::Relaxed)) + 1;
+        self.number.fetch_add(since, Ordering::Relaxed);
+        let passed = now.saturating_sub(self.looked_at.load(Ordering::Relaxed));
+        self.looked_at.store(now, Ordering::Relaxed);
+        let granted = untimed(since, passed);
+        self.left.store(granted, Ordering::Relaxed);
+        self.granted.store(granted, Ordering::Relaxed);
     }
 }
 
@@ -116,5 +130,23 @@ mod tests {
         let (refusals, mut now) = (Refusals::new(true), 1_000_000);
         assert_eq!(looks(&refusals, 100, 0, &mut now), 100);
         assert_eq!(looks(&Refusals::new(false), 100, 10, &mut now), 100);
+    }
+
+    #[test]
+    fn who_is_held_up_between_a_look_at_what_is_left_and_its_count_takes_nothing_back_of_what_others_counted()
+    {
+        let (refusals, mut now) = (Refusals::new(true), 1_000_000);
+        looks(&refusals, 1_000, 10, &mut now);
+        let seen = (0..).find_map(|_| {
+            looks(&refusals, 1, 10, &mut now);
+            refusals.untimed()
+        });
+        let before = refusals.number();
+        looks(&refusals, 100_000, 10, &mut now);
+        refusals.count_after(seen.expect("some need no look"));
+        let lost = before + 100_000 - refusals.number().min(before + 100_000);
+        assert!(lost <= MOST_UNTIMED, "{lost} are lost");
+        let untimed = (0..1_000).take_while(|_| refusals.add_untimed()).count() as u64;
+        assert!(untimed <= MOST_UNTIMED, "{untimed} go without a look at the clock");
     }
 }
