@@ -138,8 +138,8 @@ impl BreakerBuilder {
         self
     }
 
-    /// How long it may be half-open before it opens again: no limit by default, as in resilience4j. Give one, for else
-    /// a probe that hangs keeps out all others for as long.
+    /// How long it may be half-open before it opens again: no limit by default, nor with 0, as in resilience4j. Give
+    /// one, for else a probe that hangs keeps out all others for as long.
     pub fn max_wait_in_half_open(mut self, time: Duration) -> Self {
         self.options.max_half_open = Some(time);
         self

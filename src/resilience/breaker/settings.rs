@@ -119,7 +119,8 @@ impl Options {
             permitted: self.permitted,
             judged: self.permitted.min(self.minimum.unwrap_or(u32::MAX)),
             successes: self.successes,
-            max_half_open_nanos: self.max_half_open.map(nanos),
+            // 0 is no limit in resilience4j; as one it would end half-open at the second probe, whatever the first says.
+            max_half_open_nanos: self.max_half_open.filter(|time| !time.is_zero()).map(nanos),
         })
     }
 

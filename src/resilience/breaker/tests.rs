@@ -430,3 +430,14 @@ proptest! {
         prop_assert_eq!((settings.successes, is_coarse), (has(9).then_some(4), has(10)));
     }
 }
+
+#[test]
+fn no_time_at_all_for_half_open_is_no_limit_as_in_resilience4j() {
+    let (breaker, hand) =
+        timed(quick().permitted_calls_in_half_open(2).max_wait_in_half_open(Duration::ZERO));
+    breaker.open();
+    hand.advance(SECOND);
+    assert_eq!((good(&breaker), breaker.state()), (Ok(()), BreakerState::HalfOpen));
+    hand.advance(SECOND);
+    assert_eq!((good(&breaker), breaker.state()), (Ok(()), BreakerState::Closed));
+}
