@@ -143,7 +143,7 @@ impl CircuitBreaker {
     /// When it may not be made now.
     #[inline]
     pub fn permit(&self) -> Result<Permit<'_>, Open> {
-        self.shared.permit(Dropped::Unsaid)
+        self.shared.permit(Dropped::unsaid())
     }
 
     /// The present state. A breaker whose wait is over is open until somebody wants to call.

@@ -56,10 +56,26 @@ pub struct Permit<'a> {
 /// What it means when a permit is dropped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dropped {
-    /// It was given back, or a panic passed: whichever it is.
-    Unsaid,
+    /// It was given back, or a panic passed: whichever it is. One that was under way before is none of it.
+    Unsaid { was_panicking: bool },
     /// A panic passed: there is no other way.
     Panicked,
+}
+
+impl Dropped {
+    /// For a permit that somebody has in hand from now on.
+    #[inline]
+    pub(crate) fn unsaid() -> Self {
+        Self::Unsaid { was_panicking: std::thread::panicking() }
+    }
+
+    fn outcome(self) -> Outcome {
+        let has_panicked = match self {
+            Self::Unsaid { was_panicking } => std::thread::panicking() && !was_panicking,
+            Self::Panicked => true,
+        };
+        if has_panicked { Outcome::Failure } else { Outcome::Ignore }
+    }
 }
 
 impl Permit<'_> {
@@ -96,9 +112,7 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let has_panicked = self.dropped == Dropped::Panicked || std::thread::panicking();
-        let outcome = if has_panicked { Outcome::Failure } else { Outcome::Ignore };
-        self.shared.settle(self.generation, outcome, self.started);
+        self.shared.settle(self.generation, self.dropped.outcome(), self.started);
     }
 }
 

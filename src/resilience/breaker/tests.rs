@@ -441,3 +441,20 @@ fn no_time_at_all_for_half_open_is_no_limit_as_in_resilience4j() {
     hand.advance(SECOND);
     assert_eq!((good(&breaker), breaker.state()), (Ok(()), BreakerState::Closed));
 }
+
+#[test]
+fn what_is_given_back_in_the_midst_of_unwinding_is_no_failure_by_that() {
+    struct Asks(CircuitBreaker);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            drop(self.0.permit());
+        }
+    }
+    let (breaker, _) = timed(quick());
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _asks = Asks(breaker.clone());
+        panic!("lost")
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
