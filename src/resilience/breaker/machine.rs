@@ -152,6 +152,11 @@ impl Machine {
         self.probing < self.settings.permitted && begun < self.needed()
     }
 
+    /// Whether a probe may be made now.
+    pub(crate) fn wants_probes(&self) -> bool {
+        self.state == BreakerState::HalfOpen && self.has_room()
+    }
+
     /// When the probes will have taken too long.
     fn probes_until(&self) -> u64 {
         self.settings.max_half_open_nanos.map_or(NEVER, |most| self.since.saturating_add(most))

@@ -140,7 +140,9 @@ impl Shared {
 
     /// How long it takes from now until a call may be let through, as far as that is known.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        if self.word().admits() {
+        let word = self.word();
+        let is_half_open = word.state() == BreakerState::HalfOpen;
+        if word.admits() || is_half_open && self.machine.lock().wants_probes() {
             return Some(Duration::ZERO);
         }
         let until = self.until.load(Ordering::Relaxed);

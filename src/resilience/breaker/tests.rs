@@ -458,3 +458,38 @@ fn what_is_given_back_in_the_midst_of_unwinding_is_no_failure_by_that() {
     assert!(panicked.is_err());
     assert_eq!(breaker.state(), BreakerState::Closed);
 }
+
+#[test]
+fn where_a_probe_may_be_made_nobody_is_told_to_wait() {
+    let limited = quick().permitted_calls_in_half_open(1).max_wait_in_half_open(SECOND * 5);
+    for builder in [quick().permitted_calls_in_half_open(1), limited] {
+        let (breaker, _) = timed(builder);
+        breaker.open();
+        let refused = breaker.permit().map(drop).expect_err("open");
+        breaker.half_open();
+        let probe = breaker.permit().expect("a probe");
+        assert_ne!(refused.retry_after(), Some(Duration::ZERO), "the probe is under way");
+        drop(probe);
+        assert_eq!(refused.retry_after(), Some(Duration::ZERO));
+    }
+}
+
+#[test]
+fn a_sink_may_use_the_breaker_it_hears_of() {
+    struct Closes(Mutex<Option<CircuitBreaker>>);
+    impl Sink for Closes {
+        fn event(&self, event: &Event) {
+            let breaker = self.0.lock().clone().expect("it is there");
+            if event.kind == "breaker_opened" {
+                assert!(good(&breaker).is_err() && breaker.snapshot().opened == 1);
+                breaker.close();
+            }
+        }
+    }
+    let sink = Arc::new(Closes(Mutex::new(None)));
+    let (breaker, _) = timed(quick().sink(Arc::clone(&sink) as Arc<dyn Sink>));
+    *sink.0.lock() = Some(breaker.clone());
+    assert!(bad(&breaker).is_err());
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    *sink.0.lock() = None;
+}
