@@ -36,8 +36,9 @@ impl Codel {
         !self.stands || waited <= self.target_nanos.saturating_mul(2)
     }
 
-    pub(crate) fn stands(&self) -> bool {
-        self.stands
+    /// Whether it stands at `now`. Where nobody has left it for a whole interval it does not.
+    pub(crate) fn stands(&self, now: u64) -> bool {
+        self.stands && now.saturating_sub(self.ends) < self.interval_nanos
     }
 }
 
@@ -80,7 +81,7 @@ mod tests {
             for (step, waited) in steps {
                 now += step;
                 prop_assert_eq!(codel.passes(now, waited), naive.passes(now, waited), "at {}", now);
-                prop_assert_eq!(codel.stands(), naive.stands);
+                prop_assert_eq!(codel.stands(now), naive.stands);
             }
         }
 
@@ -92,7 +93,7 @@ mod tests {
         ) {
             let mut codel = Codel::new(target, interval);
             for (now, waited) in steps {
-                prop_assert!(codel.passes(now, waited) || codel.stands());
+                prop_assert!(codel.passes(now, waited) || codel.stands);
             }
         }
     }
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn a_burst_is_no_standing_queue_and_what_stands_is_shed_until_it_does_no_more() {
         let mut codel = Codel::new(5, 100);
-        let mut at = |now, waited| (codel.passes(now, waited), codel.stands());
+        let mut at = |now, waited| (codel.passes(now, waited), codel.stands(now));
         assert_eq!([at(0, 50), at(50, 3), at(99, 60)], [(true, false); 3]);
         assert_eq!([at(100, 50), at(199, 6)], [(true, false); 2], "somebody waited 3 only");
         assert_eq!([at(200, 11), at(299, 10)], [(false, true), (true, true)]);

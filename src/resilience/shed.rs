@@ -153,7 +153,7 @@ impl LoadShedder {
             shed_by_depth: inside.too_deep.load(Ordering::Relaxed),
             shed_by_age: inside.too_old.load(Ordering::Relaxed),
             shedding: inside.shed_at.load(Ordering::Relaxed) != 0,
-            standing: inside.codel.as_ref().is_some_and(|codel| codel.lock().stands()),
+            standing: inside.codel.as_ref().is_some_and(|codel| codel.lock().stands(inside.time.now())),
         }
     }
 }
@@ -161,9 +161,9 @@ impl LoadShedder {
 impl Inside {
     /// Something has its turn and has waited for so long.
     fn judge(&self, now: u64, age: Duration) -> Result<(), Shed> {
-        let passes = age <= self.max_age
-            && self.codel.as_ref().is_none_or(|codel| codel.lock().passes(now, nanos(age)));
-        if !passes {
+        // Asked in any case: what is too old belongs to how long is waited, too.
+        let passes = self.codel.as_ref().is_none_or(|codel| codel.lock().passes(now, nanos(age)));
+        if !passes || age > self.max_age {
             return Err(self.too_old(now, age));
         }
         self.calm(now);
@@ -388,7 +388,7 @@ mod tests {
         let passed = [50, 10, 5, 50, 50].map(&mut passes);
         assert_eq!(passed, [false, true, true, true, true]);
         assert!(!passes(101));
-        assert!(!shedder.snapshot().standing);
+        assert!(shedder.snapshot().standing, "for an interval nobody has waited less than 50 ms");
     }
 
     #[test]
@@ -412,3 +412,29 @@ mod tests {
         assert_eq!((&*events[0].detail, &*events[1].detail), ("2 wait", "6 shed since the start"));
     }
 }
+
+    #[test]
+    fn a_queue_in_which_all_wait_too_long_stands() {
+        let (builder, hand, _) = shedder();
+        let shedder = builder.controlled_delay(5 * MS, 100 * MS).build();
+        let mut passes = |waited: u32| {
+            hand.advance(50 * MS);
+            shedder.check(0, waited * MS).is_ok()
+        };
+        assert_eq!([200; 10].map(&mut passes), [false; 10]);
+        assert!(!passes(50), "for half a second nobody has waited less than 200 ms");
+        assert!(shedder.snapshot().standing);
+    }
+
+    #[test]
+    fn a_queue_that_nobody_leaves_any_more_does_not_stand() {
+        let (builder, hand, _) = shedder();
+        let shedder = builder.controlled_delay(5 * MS, 100 * MS).build();
+        for _ in 0..4 {
+            hand.advance(50 * MS);
+            drop(shedder.check(0, 50 * MS));
+        }
+        assert!(shedder.snapshot().standing);
+        hand.advance(3_600_000 * MS);
+        assert!(!shedder.snapshot().standing);
+    }
