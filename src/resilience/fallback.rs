@@ -2,6 +2,7 @@
 
 mod error;
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,10 +76,8 @@ impl<T> Clone for Served<T> {
 /// assert!(matches!(served.from, ServedFrom::Cached { .. }));
 /// assert!(rates.call(|| Err(ErrorKind::User)).is_err());
 /// ```
-#[derive(Debug)]
 pub struct Fallback<T>(Arc<Inner<T>>);
 
-#[derive(Debug)]
 struct Inner<T> {
     terms: Terms,
     last: Mutex<Option<(Arc<T>, Instant)>>,
@@ -234,12 +233,21 @@ impl<T> Fallback<T> {
 
     fn fresh(&self, value: T) -> Served<T> {
         let value = Arc::new(value);
-        let last = Some((Arc::clone(&value), self.0.terms.clock.now()));
-        // Out of the lock before it is dropped: that is code of the user's.
-        let before = std::mem::replace(&mut *self.0.last.lock(), last);
-        drop(before);
+        self.keep(Arc::clone(&value), self.0.terms.clock.now());
         self.0.tally.fresh.fetch_add(1, Ordering::Relaxed);
         Served::new(value, ServedFrom::Call)
+    }
+
+    /// Keeps it, unless a newer one is there: of two calls the later may come here first.
+    fn keep(&self, value: Arc<T>, at: Instant) {
+        let mut other = Some((value, at));
+        let mut last = self.0.last.lock();
+        if last.as_ref().is_none_or(|(_, newest)| *newest <= at) {
+            std::mem::swap(&mut *last, &mut other);
+        }
+        drop(last);
+        // Out of the lock before it is dropped: that is code of the user's.
+        drop(other);
     }
 
     fn cached<E>(&self, source: E) -> Result<Served<T>, FallbackError<E>> {
@@ -288,6 +296,13 @@ impl<T> Fallback<T> {
 impl<T> Clone for Fallback<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
+    }
+}
+
+/// How it stands, and not the value: that would be code of the user's under a lock.
+impl<T> fmt::Debug for Fallback<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.snapshot().fmt(f)
     }
 }
 
@@ -409,5 +424,30 @@ mod tests {
         }));
         assert!(panicked.is_err());
         assert_eq!(*fallback.call(|| Err(ErrorKind::System)).expect("there is one").value, 1);
+    }
+
+    #[test]
+    fn to_print_a_fallback_runs_no_code_of_the_value() {
+        struct Loud;
+        impl std::fmt::Debug for Loud {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("it is under a lock")
+            }
+        }
+        let fallback: Fallback<Loud> = Fallback::builder("a").build();
+        let _ = fallback.call(|| Ok::<_, ErrorKind>(Loud));
+        assert!(format!("{fallback:?}").contains("fresh: 1"));
+    }
+
+    #[test]
+    fn who_comes_late_with_an_older_value_does_not_replace_the_newer() {
+        let (clock, hand) = Clock::manual();
+        let fallback: Fallback<u8> = Fallback::builder("a").clock(clock).build();
+        let before = hand.now();
+        hand.advance(SECOND);
+        fallback.keep(Arc::new(2), hand.now());
+        fallback.keep(Arc::new(1), before);
+        let served = fallback.call(|| Err(ErrorKind::System)).expect("there is one");
+        assert_eq!((*served.value, served.from), (2, ServedFrom::Cached { age: Duration::ZERO }));
     }
 }
