@@ -8,7 +8,7 @@ mod halt;
 mod stop;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use budget::{DEFAULT_MAX_TOKENS, DEFAULT_TOKEN_RATIO, RetryBudget};
 pub use builder::{DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_RETRY_AFTER, RetryBuilder};
@@ -20,6 +20,7 @@ use super::backoff::{Delays, GAMMA, scramble};
 use super::classify::Classify;
 use super::waiting::within_the_callers;
 use crate::service::deadline::Deadline;
+use crate::service::scope;
 use crate::sync::{AtomicU64, Ordering};
 use halt::Halt;
 
@@ -29,7 +30,8 @@ use halt::Halt;
 pub struct Attempt {
     /// Counted from 1.
     pub number: u32,
-    /// By when the call must have ended. Nobody interrupts an attempt: it is to wait no longer itself.
+    /// By when the call must have ended, in a handler also by when its caller wants its answer. Nobody interrupts an
+    /// attempt: it is to wait no longer itself.
     pub deadline: Deadline,
 }
 
@@ -163,7 +165,7 @@ impl Retry {
         mut decide: impl FnMut(&E, Attempt) -> Decision,
         mut attempt: impl FnMut(Attempt) -> Result<T, E>,
     ) -> Result<T, RetryError<E>> {
-        let mut this = Attempt { number: 1, deadline };
+        let mut this = Attempt { number: 1, deadline: self.inherited(deadline) };
         let mut delays = self.0.terms.schedule.delays();
         loop {
             let error = match attempt(this) {
@@ -178,6 +180,12 @@ impl Retry {
                 Err(halt) => return Err(self.gave_up(halt, this, error)),
             }
         }
+    }
+
+    /// Outside of services, where there is nothing to inherit, the clock is not read for it.
+    #[inline]
+    fn inherited(&self, deadline: Deadline) -> Deadline {
+        if scope::me().is_none() { deadline } else { within_the_callers(deadline, self.0.terms.clock.now()) }
     }
 
     /// What has become of the calls so far.
@@ -195,7 +203,8 @@ impl Retry {
         }
     }
 
-    /// Waits for the next attempt, if there is to be one. The token is taken last: none is lost.
+    /// Waits for the next attempt, if there is to be one. The token is taken last, and given back where there is none
+    /// after all: none is lost.
     fn pause(&self, decision: Decision, this: Attempt, delays: &mut Delays) -> Result<(), Halt> {
         let terms = &self.0.terms;
         let hint = match decision {
@@ -225,11 +234,25 @@ impl Retry {
         }
         let detail = || format!("attempt {} of {} in {wait:?}", this.number + 1, terms.max_attempts);
         terms.voice.tell(&terms.name, "retried", now, detail);
-        if !wait.is_zero() && terms.stop.wait_until(&terms.clock, at) {
-            return Err(Halt::Stopped);
+        if let Some(halt) = self.wait_until(at, wait, by) {
+            terms.budget.iter().for_each(RetryBudget::give_back);
+            return Err(halt);
         }
         self.0.tally.retries.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// What came meanwhile, if that is the end. A thread may be woken late, and a clock may jump: then it may be the
+    /// deadline after all.
+    fn wait_until(&self, at: Instant, wait: Duration, by: Deadline) -> Option<Halt> {
+        let RetryBuilder { stop, clock, .. } = &self.0.terms;
+        if wait.is_zero() {
+            return None;
+        }
+        if stop.wait_until(clock, at) {
+            return Some(Halt::Stopped);
+        }
+        by.has_passed(clock.now()).then_some(Halt::Deadline(wait))
     }
 
     fn random(&self) -> u64 {

@@ -59,17 +59,22 @@ impl RetryBudget {
         self.0.parts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
+    /// A token that was taken is not needed after all.
+    pub(super) fn give_back(&self) {
+        self.add(PARTS_PER_TOKEN);
+    }
+
     /// Something succeeded. One look where the bucket is full.
     #[inline]
     pub fn deposit(&self) {
         if self.0.parts.load(Ordering::Relaxed) < self.0.most {
-            self.put_back();
+            self.add(self.0.ratio);
         }
     }
 
     #[cold]
-    fn put_back(&self) {
-        let add = |parts: u64| Some((parts + self.0.ratio).min(self.0.most));
+    fn add(&self, more: u64) {
+        let add = |parts: u64| Some((parts + more).min(self.0.most));
         let _ = self.0.parts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 

@@ -30,7 +30,7 @@ pub enum RetryError<E> {
         /// What the last one returned.
         source: E,
     },
-    /// The next attempt would have begun after the deadline. That is not waited for.
+    /// The next attempt would have begun after the deadline. That is not waited for, unless it turns out only then.
     #[error(
         "`{name}` failed in attempt {attempts}, and the next would be in {wait:?}, after the deadline: {source}"
     )]

@@ -267,3 +267,72 @@ fn the_error_says_who_what_and_how_often() {
     let text = error.unwrap_err().to_string();
     assert!(text.starts_with("`a` failed in all of 3 attempts: an error occurred"), "{text}");
 }
+
+/// Does something when it hears of a retry, that is before the delay.
+struct Between<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Sink for Between<F> {
+    fn event(&self, event: &Event) {
+        if event.kind == "retried" {
+            (self.0)();
+        }
+    }
+}
+
+#[test]
+fn a_delay_that_ends_with_a_stop_gives_its_token_back() {
+    let (signal, budget) = (StopSignal::new(), RetryBudget::new(5, 0.0));
+    let sink = Between({
+        let signal = signal.clone();
+        move || signal.stop()
+    });
+    let builder = Retry::builder("a").clock(Clock::manual().0).stop_on(&signal);
+    let retry = builder.budget(budget.clone()).sink(Arc::new(sink)).build();
+    let error = retry.call(FAR, |_| Err::<(), _>(BUSY)).unwrap_err();
+    assert!(matches!(error, RetryError::Stopped { attempts: 1, .. }));
+    assert_eq!((budget.tokens(), retry.snapshot().retries), (5, 0));
+}
+
+#[test]
+fn no_attempt_begins_after_the_deadline_though_the_clock_jumps_over_it() {
+    let (clock, hand) = Clock::manual();
+    let budget = RetryBudget::new(5, 0.0);
+    let by = Deadline::at(clock.now() + 1000 * MS);
+    let builder = Retry::builder("a").clock(clock).budget(budget.clone());
+    let retry = builder.sink(Arc::new(Between(move || hand.advance(2000 * MS)))).build();
+    let error = retry.call(by, |_| Err::<(), _>(BUSY)).unwrap_err();
+    assert!(matches!(error, RetryError::DeadlineExceeded { attempts: 1, .. }), "{error:?}");
+    assert_eq!((budget.tokens(), retry.snapshot().retries), (5, 0));
+}
+
+/// Tries something while it handles a call, and says by when that must have ended.
+struct Tries(std::sync::mpsc::Sender<Deadline>);
+
+impl crate::service::service::Service for Tries {
+    type Msg = crate::service::reply::Reply<()>;
+    type Error = std::convert::Infallible;
+
+    fn handle(
+        &mut self,
+        reply: Self::Msg,
+        _: &mut crate::service::context::Context<Self>,
+    ) -> Result<crate::service::service::Next, Self::Error> {
+        let told = at_once().build().call(FAR, |attempt| Ok::<_, Refused>(attempt.deadline));
+        self.0.send(told.expect("it succeeds")).expect("somebody listens");
+        reply.send(());
+        Ok(crate::service::service::Next::Continue)
+    }
+}
+
+#[test]
+fn an_attempt_in_a_handler_is_told_the_deadline_of_its_caller() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let service = crate::supervisor::spec::child("tries", move || Tries(tell.clone()));
+    let handle = service.handle();
+    let tree = crate::supervisor::supervisor::Supervisor::new("tree").child(service).start();
+    let before = Clock::system().now();
+    handle.call_timeout(3_600_000 * MS, |reply| reply).expect("it answers");
+    let deadline = told.recv().expect("it was told").instant().expect("there is one");
+    assert!((before..before + 4_000_000 * MS).contains(&deadline));
+    drop(tree);
+}
