@@ -368,4 +368,36 @@ mod tests {
         let full = CastError::Full { name, message: () };
         assert_eq!(CallError::NotSent(full).kind(), ErrorKind::Transient);
     }
+
+    #[test]
+    fn what_another_error_of_the_room_holds_is_looked_at() {
+        use crate::resilience::{BreakerError, ErrorContext};
+        let attached = ErrorContext::within("step", || ErrorContext::attach(Leaf(1)));
+        assert_eq!(leaves().kind(&attached), ErrorKind::Transient);
+        assert_eq!(leaves().kind(&BreakerError::Failed(Leaf(1))), ErrorKind::Transient);
+    }
+
+    #[test]
+    fn refusals_are_transient_and_say_when_to_come_again() {
+        use crate::resilience::{BreakerError, Bulkhead, CircuitBreaker, Decision, LoadShedder, RateLimiter};
+        let hour = Duration::from_secs(3600);
+        let limiter = RateLimiter::new("x", 2, hour);
+        limiter.try_acquire_many(2).expect("there are two");
+        let is_late = |decision| matches!(decision, Decision::RetryAfter(hint) if hint > hour / 3);
+        assert!(is_late(Decision::of(&limiter.try_acquire().expect_err("there is none"))));
+        assert!(is_late(Decision::of(&limiter.try_acquire_many(1).expect_err("there is none"))));
+        assert_eq!(Decision::of(&limiter.try_acquire_many(3).expect_err("never")), Decision::GiveUp);
+        let breaker = CircuitBreaker::builder("x").wait_duration_in_open(hour).build().expect("good");
+        breaker.open();
+        assert!(is_late(Decision::of(&breaker.permit().map(drop).expect_err("open"))));
+        let open = breaker.call(|| Ok::<_, ErrorKind>(())).expect_err("open");
+        assert!(is_late(Decision::of(&open)));
+        assert_eq!(Decision::of(&BreakerError::Failed(ErrorKind::User)), Decision::GiveUp);
+        assert_eq!(Decision::of(&BreakerError::Failed(ErrorKind::Transient)), Decision::Retry);
+        let bulkhead = Bulkhead::new("x", 1);
+        let _permit = bulkhead.try_acquire().expect("room");
+        assert_eq!(Decision::of(&bulkhead.try_acquire().expect_err("full")), Decision::Retry);
+        assert_eq!(Decision::of(&bulkhead.try_acquire_many(2).expect_err("never")), Decision::GiveUp);
+        assert_eq!(Decision::of(&LoadShedder::new("x", 0).enter().expect_err("full")), Decision::Retry);
+    }
 }

@@ -199,10 +199,10 @@ impl<E: fmt::Display> fmt::Display for InContext<E> {
     }
 }
 
-/// Its text is part of this one's, so it is no source; that is the source of the error inside.
-impl<E: std::error::Error> std::error::Error for InContext<E> {
+/// The error inside is the source, so that a [`Classifier`](super::Classifier) finds it.
+impl<E: std::error::Error + 'static> std::error::Error for InContext<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.error.source()
+        Some(&self.error)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::classify::Classify;
 use crate::error::ErrorKind;
 
 /// A rate limit has been reached: not now, but later.
@@ -39,6 +40,16 @@ impl Limited {
     /// [`Transient`](ErrorKind::Transient): it may work later.
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::Transient
+    }
+}
+
+impl Classify for Limited {
+    fn kind(&self) -> ErrorKind {
+        self.kind()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(self.retry_after)
     }
 }
 
@@ -100,5 +111,15 @@ impl AcquireError {
             Self::TooManyKeys { retry_after, .. } => Some(*retry_after),
             Self::TooMany { .. } => None,
         }
+    }
+}
+
+impl Classify for AcquireError {
+    fn kind(&self) -> ErrorKind {
+        self.kind()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after()
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub use builder::LoadShedderBuilder;
 
+use super::classify::Classify;
 use super::codel::Codel;
 use super::sink::Voice;
 use super::timeline::{Timeline, nanos};
@@ -294,6 +295,12 @@ impl Shed {
     }
 }
 
+impl Classify for Shed {
+    fn kind(&self) -> ErrorKind {
+        self.kind()
+    }
+}
+
 /// How a [`LoadShedder`] stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -411,7 +418,6 @@ mod tests {
         let events = heard.0.lock();
         assert_eq!((&*events[0].detail, &*events[1].detail), ("2 wait", "6 shed since the start"));
     }
-}
 
     #[test]
     fn a_queue_in_which_all_wait_too_long_stands() {
@@ -438,3 +444,4 @@ mod tests {
         hand.advance(3_600_000 * MS);
         assert!(!shedder.snapshot().standing);
     }
+}

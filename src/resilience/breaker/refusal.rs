@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::shared::Shared;
 use crate::error::ErrorKind;
+use crate::resilience::classify::Classify;
 
 /// Says that a breaker lets no call through now.
 ///
@@ -88,9 +89,37 @@ pub enum BreakerError<E> {
     /// It was not made.
     #[error(transparent)]
     Open(Open),
-    /// It was made, and failed with this.
+    /// It was made, and failed with this, which is also its source: a [`Classifier`](crate::resilience::Classifier)
+    /// finds it.
     #[error("{0}")]
-    Failed(E),
+    Failed(#[source] E),
+}
+
+impl Classify for Open {
+    fn kind(&self) -> ErrorKind {
+        self.kind()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after()
+    }
+}
+
+/// As the refusal, or as what the call failed with.
+impl<E: Classify> Classify for BreakerError<E> {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Open(open) => open.kind(),
+            Self::Failed(error) => error.kind(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Open(open) => open.retry_after(),
+            Self::Failed(error) => error.retry_after(),
+        }
+    }
 }
 
 impl<E> BreakerError<E> {

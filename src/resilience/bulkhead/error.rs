@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ErrorKind;
+use crate::resilience::classify::Classify;
 
 /// Why a permit of a [`Bulkhead`](super::Bulkhead) was not given.
 ///
@@ -48,5 +49,11 @@ impl BulkheadError {
             Self::Full { .. } => ErrorKind::Transient,
             Self::TooHeavy { .. } => ErrorKind::User,
         }
+    }
+}
+
+impl Classify for BulkheadError {
+    fn kind(&self) -> ErrorKind {
+        self.kind()
     }
 }

@@ -305,6 +305,22 @@ fn no_attempt_begins_after_the_deadline_though_the_clock_jumps_over_it() {
     assert_eq!((budget.tokens(), retry.snapshot().retries), (5, 0));
 }
 
+#[test]
+fn what_a_limiter_asks_for_is_waited_for() {
+    use crate::resilience::RateLimiter;
+    let (clock, hand) = Clock::manual();
+    let limiter = RateLimiter::builder("x").limit_for_period(1).limit_refresh_period(2000 * MS);
+    let limiter = limiter.clock(clock.clone()).build();
+    limiter.try_acquire().expect("the first");
+    let begin = hand.now();
+    let retry = at_once().max_attempts(2).clock(clock).sink(Arc::new(Between({
+        let hand = hand.clone();
+        move || hand.advance(2000 * MS)
+    })));
+    assert!(retry.build().call(FAR, |_| limiter.try_acquire()).is_ok());
+    assert_eq!(hand.now() - begin, 2000 * MS);
+}
+
 /// Tries something while it handles a call, and says by when that must have ended.
 struct Tries(std::sync::mpsc::Sender<Deadline>);
 
