@@ -12,7 +12,7 @@ pub use error::BulkheadError;
 
 use super::patience::Patience;
 use super::seats::Seats;
-use crate::sync::{self, AtomicU8, Clock, Mutex, Ordering, Tally, Thread, mutant};
+use crate::sync::{self, AtomicU64, Clock, Mutex, Ordering, Tally, Thread, mutant};
 
 /// How much is done at once: a semaphore with deadlines, so that one thing that hangs does not take all threads along.
 ///
@@ -51,15 +51,15 @@ struct Inside {
 /// Somebody who waits.
 struct Waiting {
     thread: Thread,
-    word: AtomicU8,
+    word: AtomicU64,
 }
 
 /// Nothing has been said to who waits: [`Waiting`] alone may say more, under the lock of the seats.
-const WAIT: u8 = 0;
+const WAIT: u64 = 0;
 /// They have their places.
-const COME: u8 = 1;
-/// There will never be so many places.
-const GO: u8 = 2;
+const COME: u64 = 1;
+/// There will never be so many places, but only as many as are added to this.
+const GO: u64 = 2;
 
 impl Bulkhead {
     /// At most so many at once, by the system's clock. With 0 there is no permit at all.
@@ -214,7 +214,7 @@ impl Bulkhead {
         let mut seats = self.0.seats.lock();
         let (called, sent_away) = seats.change(most);
         called.iter().for_each(|waiting| waiting.tell(COME));
-        sent_away.iter().for_each(|waiting| waiting.tell(GO));
+        sent_away.iter().for_each(|waiting| waiting.tell(GO + u64::from(most)));
         drop(seats);
         called.iter().chain(&sent_away).for_each(|waiting| waiting.thread.unpark());
     }
@@ -274,7 +274,7 @@ impl Inside {
             drop(seats);
             seats = self.seats.lock();
         }
-        let waiting = Arc::new(Waiting { thread: sync::current_thread(), word: AtomicU8::new(WAIT) });
+        let waiting = Arc::new(Waiting { thread: sync::current_thread(), word: AtomicU64::new(WAIT) });
         seats.queue_up(weight, Arc::clone(&waiting));
         drop(seats);
         self.wait(weight, &waiting, patience)
@@ -291,11 +291,10 @@ impl Inside {
                 self.clock.park(end);
             }
         }
-        if me.word() == COME {
-            return Ok(());
+        match me.word() {
+            COME => Ok(()),
+            word => Err(self.too_heavy(weight, u32::try_from(word - GO).unwrap_or(u32::MAX))),
         }
-        let most = self.seats.lock().most();
-        Err(self.too_heavy(weight, most))
     }
 
     /// `false`: something was said meanwhile.
@@ -337,11 +336,11 @@ impl Inside {
 // ORDERING: the word is written under the lock of the seats, once. Release and Acquire, so that what the one who gave
 // the places back did before is seen by the one who has them now.
 impl Waiting {
-    fn tell(&self, word: u8) {
+    fn tell(&self, word: u64) {
         self.word.store(word, Ordering::Release);
     }
 
-    fn word(&self) -> u8 {
+    fn word(&self) -> u64 {
         self.word.load(Ordering::Acquire)
     }
 }
@@ -537,5 +536,23 @@ mod tests {
         let call = std::panic::AssertUnwindSafe(|| bulkhead.call(|| panic!("as it may")));
         assert!(std::panic::catch_unwind(call).is_err());
         assert_eq!(bulkhead.call(|| bulkhead.snapshot().in_use), Ok(1));
+    }
+
+    #[test]
+    fn who_is_sent_away_is_told_how_little_room_there_was_then() {
+        for _ in 0..20 {
+            let (bulkhead, _hand) = bulkhead(3);
+            let one = bulkhead.try_acquire().expect("it is empty");
+            let waiter = std::thread::spawn({
+                let bulkhead = bulkhead.clone();
+                move || bulkhead.acquire_many(3, Deadline::unbounded()).map(drop)
+            });
+            waiting(&bulkhead, 1);
+            bulkhead.change_max_concurrent_calls(2);
+            bulkhead.change_max_concurrent_calls(9);
+            let error = BulkheadError::TooHeavy { name: "x".into(), weight: 3, most: 2 };
+            assert_eq!(waiter.join().expect("no panic"), Err(error));
+            drop(one);
+        }
     }
 }
