@@ -156,7 +156,8 @@ impl AdaptiveLimit {
 }
 
 impl Inside {
-    fn learn(&self, now: u64, took: u64, was_too_much: bool) {
+    /// From where to where the limit has changed, if that is to be told.
+    fn learn(&self, now: u64, took: u64, was_too_much: bool) -> Option<(u32, u32)> {
         let in_flight = self.bulkhead.in_use();
         let mut learning = self.learning.lock();
         let before = learning.gradient.limit();
@@ -171,10 +172,7 @@ impl Inside {
         if is_news {
             learning.told = limit;
         }
-        drop(learning);
-        if is_news {
-            self.tell(told, limit);
-        }
+        is_news.then_some((told, limit))
     }
 
     #[cold]
@@ -216,10 +214,15 @@ impl AdaptivePermit {
     }
 
     fn finish_after(self, load: Load, took: u64) {
-        match load {
-            Load::Fine => self.inside.learn(self.began.saturating_add(took), took, false),
-            Load::TooMuch => self.inside.learn(self.began.saturating_add(took), took, true),
-            Load::Unknown => {}
+        let Self { permit, began, inside } = self;
+        let news = match load {
+            Load::Fine => inside.learn(began.saturating_add(took), took, false),
+            Load::TooMuch => inside.learn(began.saturating_add(took), took, true),
+            Load::Unknown => None,
+        };
+        drop(permit); // before the sink hears of it, which may want one, or take its time
+        if let Some((from, to)) = news {
+            inside.tell(from, to);
         }
     }
 }
@@ -422,5 +425,27 @@ mod tests {
         }
         assert!(waiter.join().expect("no panic"));
         drop((one, hand));
+    }
+
+    #[test]
+    fn a_sink_may_take_the_permit_whose_end_it_hears_of() {
+        struct Takes(Mutex<Option<AdaptiveLimit>>, Mutex<Vec<bool>>);
+        impl Sink for Takes {
+            fn event(&self, _: &Event) {
+                let limit = self.0.lock().clone().expect("it is there");
+                self.1.lock().push(limit.try_acquire().is_ok());
+            }
+        }
+        let (builder, hand) = limit();
+        let sink = Arc::new(Takes(Mutex::new(None), Mutex::new(Vec::new())));
+        let limit = builder.initial_limit(2).sink(Arc::clone(&sink) as Arc<dyn Sink>).build();
+        *sink.0.lock() = Some(limit.clone());
+        for _ in 0..3 {
+            let permit = limit.try_acquire().expect("there is room");
+            hand.advance(100 * MS);
+            permit.finish(Load::TooMuch);
+        }
+        assert_eq!((now(&limit), sink.1.lock().clone()), (1, vec![true]));
+        *sink.0.lock() = None;
     }
 }
