@@ -122,7 +122,10 @@ impl<T, E> Cached<T, E> {
             return Ok(value);
         }
         match self.turn() {
-            Turn::Found(value) => Ok(value),
+            Turn::Found(value) => {
+                self.0.tally.hits.fetch_add(1, Ordering::Relaxed);
+                Ok(value)
+            }
             Turn::Compute(landing) => landing.land(compute()).into_result(&self.0.terms.name),
             Turn::Wait(flight) => self.wait(&flight, deadline),
         }

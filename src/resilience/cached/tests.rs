@@ -190,3 +190,28 @@ fn of_two_hundred_threads_one_computes() {
     assert_eq!(values, [9; 200]);
     assert_eq!(cached.snapshot().computed, 1);
 }
+
+/// A clock that shows one moment after the other.
+#[derive(Debug)]
+struct Moments(Mutex<Vec<std::time::Instant>>);
+
+impl crate::sync::Pace for Moments {
+    fn now(&self) -> std::time::Instant {
+        let mut left = self.0.lock();
+        if left.len() > 1 { left.remove(0) } else { left[0] }
+    }
+
+    fn park(&self, _: Option<std::time::Instant>) {}
+}
+
+#[test]
+fn a_value_that_is_there_at_the_second_look_counts_as_there() {
+    let begin = Clock::system().now();
+    // Kept at the first of them, too old at the second, and not at the third: as if another had landed meanwhile.
+    let moments = vec![begin, begin + 10 * SECOND, begin];
+    let clock = Clock::paced(Arc::new(Moments(Mutex::new(moments))));
+    let cached: Number = Cached::builder("a", 10 * SECOND).clock(clock).build();
+    assert_eq!(said(cached.get(FAR, || Ok(1))), Ok(1));
+    assert_eq!(said(cached.get(FAR, || panic!("it is there"))), Ok(1));
+    assert_eq!((cached.snapshot().hits, cached.snapshot().computed), (1, 1));
+}
