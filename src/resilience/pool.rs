@@ -82,6 +82,10 @@ pub struct PoolSnapshot {
     pub poisoned: u64,
     /// How many because they were beyond what is kept.
     pub overflowed: u64,
+    /// How many because the pool was closed.
+    pub closed: u64,
+    /// How many were [taken out](Pooled::detach) for good.
+    pub detached: u64,
 }
 
 impl<R, E> Pool<R, E> {
@@ -174,6 +178,7 @@ impl<R, E> Pool<R, E> {
         waiting.iter().for_each(|seat| seat.tell(Word::Closed));
         drop(machine);
         waiting.iter().for_each(|seat| seat.wake());
+        self.0.tally.closed.fetch_add(idle.len() as u64, Ordering::Relaxed);
         self.0.tell("closed", || format!("{} waited, {} were idle", waiting.len(), idle.len()));
         idle.into_iter().for_each(|resource| self.0.drop_contained(resource));
     }
@@ -199,6 +204,8 @@ impl<R, E> Pool<R, E> {
             unhealthy: get(&tally.unhealthy),
             poisoned: get(&tally.poisoned),
             overflowed: get(&tally.overflowed),
+            closed: get(&tally.closed),
+            detached: get(&tally.detached),
         }
     }
 
@@ -257,8 +264,7 @@ impl<R, E> Pool<R, E> {
         self.0.tally.made.fetch_add(1, Ordering::Relaxed);
         if self.0.machine.lock().is_closed() {
             right.used();
-            self.0.drop_contained(resource);
-            self.0.give_up();
+            self.0.scrap(resource, &self.0.tally.closed);
             return Err(self.0.closed());
         }
         right.used();

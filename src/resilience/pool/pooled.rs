@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::machine::Made;
 use super::store::Store;
+use crate::sync::Ordering;
 
 /// A resource in use. It goes back when this is dropped.
 pub struct Pooled<R, E> {
@@ -50,6 +51,7 @@ impl<R, E> Pooled<R, E> {
     /// ```
     pub fn detach(mut this: Self) -> R {
         let made = this.made.take().expect("it is there until it goes back");
+        this.store.tally.detached.fetch_add(1, Ordering::Relaxed);
         this.store.give_up();
         made.resource
     }

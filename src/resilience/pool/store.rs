@@ -43,6 +43,8 @@ pub(super) struct Tally {
     pub(super) unhealthy: AtomicU64,
     pub(super) poisoned: AtomicU64,
     pub(super) overflowed: AtomicU64,
+    pub(super) closed: AtomicU64,
+    pub(super) detached: AtomicU64,
 }
 
 /// Where somebody waits.
@@ -110,10 +112,7 @@ impl<R, E> Store<R, E> {
         match reason {
             Reason::Expired => self.scrap(resource, &self.tally.expired),
             Reason::Overflow => self.scrap(resource, &self.tally.overflowed),
-            Reason::Closed => {
-                self.drop_contained(resource);
-                self.give_up();
-            }
+            Reason::Closed => self.scrap(resource, &self.tally.closed),
         }
     }
 

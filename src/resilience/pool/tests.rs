@@ -356,3 +356,34 @@ fn two_hundred_threads_never_have_more_than_there_may_be_and_none_is_lost() {
     assert_eq!(seen.made, gone + seen.idle as u64);
     assert_eq!(seen.poisoned, 40);
 }
+
+#[test]
+fn all_that_were_made_are_accounted_for() {
+    let (clock, hand) = Clock::manual();
+    let alive = Alive::default();
+    let pool = builder(&alive).size(2).overflow(2).clock(clock).max_lifetime(60 * SECOND);
+    let pool = pool.check(|resource| resource.number != 3).build();
+    let sum = |seen: &PoolSnapshot| {
+        let gone = seen.expired + seen.unhealthy + seen.poisoned + seen.overflowed;
+        gone + seen.detached + seen.closed + (seen.idle + seen.in_use) as u64
+    };
+    let mut held: Vec<_> = (0..4).map(|_| taken(&pool)).collect();
+    Pooled::poison(&mut held[0]);
+    drop(Pooled::detach(held.remove(1)));
+    drop(held);
+    let seen = pool.snapshot();
+    assert_eq!((seen.poisoned, seen.detached, seen.unhealthy), (1, 1, 1));
+    assert_eq!((seen.made, sum(&seen)), (4, 4));
+    hand.advance(60 * SECOND);
+    let held = [taken(&pool), taken(&pool)];
+    let (mut other, third) = (taken(&pool), taken(&pool));
+    drop(held);
+    Pooled::poison(&mut other);
+    drop(other);
+    drop(taken(&pool));
+    pool.close();
+    drop(third);
+    let seen = pool.snapshot();
+    assert_eq!((seen.closed, seen.made, seen.in_use, alive.now()), (2, 9, 0, 0), "{seen:?}");
+    assert_eq!(sum(&seen), 9);
+}
