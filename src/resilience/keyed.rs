@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::keys::{Keys, Refusal};
 use super::limited::{AcquireError, Limited};
+use super::patience::Patience;
 use super::rate_limiter::{DEFAULT_LIMIT, DEFAULT_PERIOD};
 use super::timeline::Timeline;
 use crate::gcra::Gcra;
@@ -88,12 +89,44 @@ impl KeyedRateLimiter {
     /// Never, save for others who do the same at this moment. Some 20 ns for each key that is counted are spent
     /// on forgetting now and then.
     pub fn try_acquire<K: Hash + ?Sized>(&self, key: &K) -> Result<(), AcquireError> {
-        let inside = &*self.0;
-        let [high, low] = [0, 1].map(|seed: usize| inside.seeds[seed].hash_one(key));
-        let shard = &inside.shards[high as usize % inside.shards.len()];
-        let now = inside.time.now();
-        let admitted = shard.lock().admit(u128::from(high) << 64 | u128::from(low), now);
-        admitted.map_err(|refusal| inside.refuse(refusal))
+        self.0.reserve(key, Patience::NONE).map(drop)
+    }
+
+    /// Takes a permit of this key, and waits for it. It is reserved at once, so that who came first goes first. Room for
+    /// the key is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire), if the permit is there too late. Nothing is taken then.
+    ///
+    /// # Panics
+    ///
+    /// If the key's `Hash` does.
+    ///
+    /// # Blocking
+    ///
+    /// Until the permit's moment, never beyond the end of the patience.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use underpin::resilience::KeyedRateLimiter;
+    ///
+    /// let limiter = KeyedRateLimiter::new("mail", 1, Duration::from_millis(5));
+    /// limiter.acquire("ann", Duration::ZERO)?;
+    /// limiter.acquire("ann", Duration::from_secs(1))?; // after 5 ms
+    /// assert!(limiter.acquire("ann", Duration::from_nanos(1)).is_err());
+    /// # Ok::<(), underpin::resilience::AcquireError>(())
+    /// ```
+    pub fn acquire<K: Hash + ?Sized>(
+        &self,
+        key: &K,
+        patience: impl Into<Patience>,
+    ) -> Result<(), AcquireError> {
+        let at = self.0.reserve(key, patience.into())?;
+        self.0.time.wait(at);
+        Ok(())
     }
 
     /// Forgets what makes no difference any more. That is done as needed; whoever wants the memory back at once
@@ -117,6 +150,15 @@ impl KeyedRateLimiter {
 }
 
 impl Inside {
+    /// The moment at which the permit is there.
+    fn reserve<K: Hash + ?Sized>(&self, key: &K, patience: Patience) -> Result<u64, AcquireError> {
+        let [high, low] = [0, 1].map(|seed: usize| self.seeds[seed].hash_one(key));
+        let shard = &self.shards[high as usize % self.shards.len()];
+        let (now, latest) = self.time.span(patience);
+        let reserved = shard.lock().reserve(u128::from(high) << 64 | u128::from(low), now, latest);
+        reserved.map_err(|refusal| self.refuse(refusal))
+    }
+
     #[cold]
     fn refuse(&self, refusal: Refusal) -> AcquireError {
         match refusal {
@@ -300,5 +342,28 @@ mod tests {
         hand.advance(retry_after);
         limiter.sweep();
         assert_eq!(limiter.snapshot().keys, 0);
+    }
+
+    #[test]
+    fn who_waits_for_a_key_gets_its_permit_when_it_is_due_and_who_cannot_takes_none() {
+        let (clock, hand) = Clock::manual();
+        let limiter = KeyedRateLimiter::builder("x").limit_for_period(1).limit_refresh_period(SECOND);
+        let limiter = limiter.max_keys(2).clock(clock).build();
+        assert_eq!(limiter.acquire("a", Duration::ZERO), Ok(()));
+        let late = limiter.acquire("a", SECOND - Duration::from_nanos(1)).expect_err("it is too late");
+        assert_eq!(late.retry_after(), Some(SECOND));
+        let due = hand.now() + SECOND;
+        let waiter = std::thread::spawn({
+            let (limiter, hand) = (limiter.clone(), hand.clone());
+            move || limiter.acquire("a", SECOND).map(|()| hand.now())
+        });
+        while limiter.try_acquire("a").expect_err("it is taken").retry_after() <= Some(SECOND) {
+            std::thread::yield_now(); // until it has reserved its own
+        }
+        assert_eq!(limiter.acquire("b", SECOND), Ok(()), "another is there at once");
+        let full = limiter.acquire("c", 9 * SECOND);
+        assert!(matches!(full, Err(AcquireError::TooManyKeys { .. })), "{full:?}");
+        hand.advance(SECOND);
+        assert_eq!(waiter.join().expect("no panic"), Ok(due));
     }
 }

@@ -42,17 +42,18 @@ impl Keys {
         Self { gcra, most: most.max(1), arrivals: HashMap::default(), sweep_at: FEW, sweep_from: 0 }
     }
 
-    /// One comes at `now`.
-    pub(crate) fn admit(&mut self, key: u128, now: u64) -> Result<(), Refusal> {
+    /// One comes at `now`, and would wait until `latest`: when it is let through.
+    pub(crate) fn reserve(&mut self, key: u128, now: u64, latest: u64) -> Result<u64, Refusal> {
         if let Some(arrival) = self.arrivals.get_mut(&key) {
-            *arrival = self.gcra.admit(*arrival, now).map_err(Refusal::Early)?;
-            return Ok(());
+            let at;
+            (*arrival, at) = self.gcra.reserve(*arrival, now, 1, latest).map_err(Refusal::Early)?;
+            return Ok(at);
         }
         self.make_room(now)?;
-        let arrival = self.gcra.admit(0, now).map_err(Refusal::Early)?;
+        let (arrival, at) = self.gcra.reserve(0, now, 1, latest).map_err(Refusal::Early)?;
         self.sweep_from = self.sweep_from.min(arrival);
         self.arrivals.insert(key, arrival);
-        Ok(())
+        Ok(at)
     }
 
     /// How many keys there are, those among them that can be forgotten.
@@ -108,6 +109,13 @@ mod tests {
 
     use super::*;
 
+    impl Keys {
+        /// One comes who does not wait.
+        fn admit(&mut self, key: u128, now: u64) -> Result<(), Refusal> {
+            self.reserve(key, now, now).map(|at| assert_eq!(at, now))
+        }
+    }
+
     fn every(nanos: u64, burst: u32) -> Gcra {
         Gcra::new(1, Duration::from_nanos(nanos), burst)
     }
@@ -131,6 +139,24 @@ mod tests {
             prop_assert!(keys.len() >= live);
             keys.sweep(now);
             prop_assert_eq!(keys.len(), live);
+        }
+
+        #[test]
+        fn who_would_wait_for_a_key_waits_as_if_it_were_alone(
+            burst in 1..4_u32,
+            steps in prop::collection::vec((0..9_u128, 0..50_u64, 0..300_u64), 1..300),
+        ) {
+            let (gcra, mut alone, mut now) = (every(100, burst), HashMap::new(), 0);
+            let mut keys = Keys::new(gcra, 1000);
+            for (key, step, patience) in steps {
+                now += step;
+                let arrival = alone.entry(key).or_insert(0);
+                let expected = gcra.reserve(*arrival, now, 1, now + patience);
+                let reserved = keys.reserve(key, now, now + patience);
+                prop_assert_eq!(reserved, expected.map(|(_, at)| at).map_err(Refusal::Early));
+                *arrival = expected.map_or(*arrival, |(next, _)| next);
+                keys.sweep(now);
+            }
         }
 
         #[test]
