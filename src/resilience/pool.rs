@@ -174,6 +174,9 @@ impl<R, E> Pool<R, E> {
     /// here, and what is in use when it comes back. Once more does nothing.
     pub fn close(&self) {
         let mut machine = self.0.machine.lock();
+        if machine.is_closed() {
+            return;
+        }
         let (waiting, idle) = machine.close();
         waiting.iter().for_each(|seat| seat.tell(Word::Closed));
         drop(machine);

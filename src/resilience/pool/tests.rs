@@ -387,3 +387,58 @@ fn all_that_were_made_are_accounted_for() {
     assert_eq!((seen.closed, seen.made, seen.in_use, alive.now()), (2, 9, 0, 0), "{seen:?}");
     assert_eq!(sum(&seen), 9);
 }
+
+#[test]
+fn what_is_old_is_pruned_wherever_it_idles() {
+    let (clock, hand) = Clock::manual();
+    let alive = Alive::default();
+    let pool = builder(&alive).size(2).clock(clock).max_lifetime(60 * SECOND).build();
+    let first = taken(&pool);
+    hand.advance(55 * SECOND);
+    drop(taken(&pool)); // the second, in front of the first
+    drop(first);
+    hand.advance(5 * SECOND);
+    pool.prune();
+    assert_eq!((pool.snapshot().idle, pool.snapshot().expired), (1, 1));
+    assert_eq!(taken(&pool).number, 2);
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<(&'static str, String)>>);
+
+impl crate::resilience::Sink for Heard {
+    fn event(&self, event: &crate::resilience::Event) {
+        self.0.lock().push((event.kind, event.detail.clone()));
+    }
+}
+
+#[test]
+fn what_goes_wrong_is_told_and_the_end_once() {
+    let (heard, broken) = (Arc::new(Heard::default()), Arc::new(Mutex::new(true)));
+    let fails = Arc::clone(&broken);
+    let make = move || if *fails.lock() { Err(ErrorKind::System) } else { Ok(1) };
+    let pool: Pool<u8, ErrorKind> = Pool::builder("a", make)
+        .size(1)
+        .checkout_timeout(Duration::ZERO)
+        .clock(Clock::manual().0)
+        .sink(Arc::clone(&heard) as Arc<dyn crate::resilience::Sink>)
+        .build();
+    assert!(pool.checkout().is_err());
+    *broken.lock() = false;
+    let held = pool.checkout();
+    assert!(held.is_ok() && pool.checkout().is_err());
+    drop(held);
+    pool.close();
+    pool.close();
+    let heard = heard.0.lock();
+    let kinds: Vec<_> = heard.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, ["making_failed", "timed_out", "closed"]);
+    assert_eq!((&*heard[1].1, &*heard[2].1), ("after 0ns", "0 waited, 1 were idle"));
+}
+
+#[test]
+fn a_pool_of_which_nothing_is_said_keeps_ten_and_none_beyond() {
+    let pool = builder(&Alive::default()).build();
+    let _held: Vec<_> = (0..DEFAULT_POOL_SIZE).map(|_| taken(&pool)).collect();
+    assert!(matches!(pool.try_checkout(), Err(PoolError::Exhausted { most: 10, .. })));
+}
