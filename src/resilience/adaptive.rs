@@ -448,4 +448,15 @@ mod tests {
         assert_eq!((now(&limit), sink.1.lock().clone()), (1, vec![true]));
         *sink.0.lock() = None;
     }
+
+    #[test]
+    fn the_limit_stays_within_its_bounds() {
+        let (builder, hand) = limit();
+        let limit = builder.min_limit(3).initial_limit(9).max_limit(12).build();
+        assert_eq!(rounds(&limit, &hand, 60, 100 * MS, Load::TooMuch), 3);
+        assert_eq!(rounds(&limit, &hand, 60, 100 * MS, Load::Fine), 12);
+        assert_eq!(now(&AdaptiveLimit::builder("x").initial_limit(0).build()), 1);
+        assert_eq!(now(&AdaptiveLimit::builder("x").initial_limit(u32::MAX).build()), 200);
+        assert_eq!(now(&AdaptiveLimit::builder("x").min_limit(9).max_limit(2).build()), 9);
+    }
 }

@@ -555,4 +555,31 @@ mod tests {
             drop(one);
         }
     }
+
+    #[test]
+    fn a_bulkhead_of_which_nothing_is_said_is_that_of_resilience4j() {
+        let bulkhead = Bulkhead::builder("x").build();
+        assert_eq!(bulkhead.snapshot().max_concurrent_calls, 25);
+        let _permit = bulkhead.acquire_many(25, Duration::ZERO).expect("it is empty");
+        assert_eq!(
+            bulkhead.call(|| 1),
+            Err(BulkheadError::Full { name: "x".into(), waited: Duration::ZERO })
+        );
+    }
+
+    #[test]
+    fn a_call_waits_as_long_as_was_said() {
+        let (clock, hand) = Clock::manual();
+        let builder = Bulkhead::builder("x").max_concurrent_calls(1).clock(clock);
+        let bulkhead = builder.max_wait_duration(SECOND).build();
+        let _permit = bulkhead.try_acquire().expect("it is empty");
+        let waiter = std::thread::spawn({
+            let bulkhead = bulkhead.clone();
+            move || bulkhead.call(|| 1)
+        });
+        waiting(&bulkhead, 1);
+        hand.advance(SECOND);
+        let full = BulkheadError::Full { name: "x".into(), waited: SECOND };
+        assert_eq!(waiter.join().expect("no panic"), Err(full));
+    }
 }

@@ -450,4 +450,30 @@ mod tests {
         let served = fallback.call(|| Err(ErrorKind::System)).expect("there is one");
         assert_eq!((*served.value, served.from), (2, ServedFrom::Cached { age: Duration::ZERO }));
     }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<(&'static str, String)>>);
+
+    impl Sink for Heard {
+        fn event(&self, event: &crate::resilience::Event) {
+            self.0.lock().push((event.kind, event.detail.clone()));
+        }
+    }
+
+    #[test]
+    fn what_is_served_instead_is_told_and_nothing_else() {
+        let ((clock, hand), heard) = (Clock::manual(), Arc::new(Heard::default()));
+        let builder = Fallback::<u8>::builder("a").clock(clock);
+        let fallback = builder.sink(Arc::clone(&heard) as Arc<dyn Sink>).build();
+        assert!(
+            fallback.call(|| Err(ErrorKind::System)).is_err()
+                && fallback.call(|| Ok::<_, ErrorKind>(1)).is_ok()
+        );
+        assert!(heard.0.lock().is_empty());
+        hand.advance(SECOND);
+        assert!(fallback.call(|| Err(ErrorKind::System)).is_ok());
+        assert!(fallback.call_or(|| Err(ErrorKind::System), |_| Ok(2)).is_ok());
+        let expected = [("served_cached", "1s old".to_owned()), ("served_substitute", String::new())];
+        assert_eq!(*heard.0.lock(), expected);
+    }
 }

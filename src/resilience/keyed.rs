@@ -366,4 +366,13 @@ mod tests {
         hand.advance(SECOND);
         assert_eq!(waiter.join().expect("no panic"), Ok(due));
     }
+
+    #[test]
+    fn a_limiter_of_which_nothing_is_said_has_50_at_once_for_each_of_65536_keys() {
+        let limiter = KeyedRateLimiter::builder("x").clock(Clock::manual().0).build();
+        assert!((0..50).all(|_| limiter.try_acquire("a").is_ok()));
+        let limited = limiter.try_acquire("a").expect_err("it is the 51st");
+        assert_eq!(limited.retry_after(), Some(Duration::from_nanos(10)));
+        assert_eq!(limiter.snapshot().max_keys, 65_536);
+    }
 }

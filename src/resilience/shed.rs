@@ -444,4 +444,11 @@ mod tests {
         hand.advance(3_600_000 * MS);
         assert!(!shedder.snapshot().standing);
     }
+
+    #[test]
+    fn of_which_nothing_is_said_a_thousand_and_24_may_wait_for_a_second() {
+        let shedder = LoadShedder::builder("x").build();
+        assert!(shedder.check(1024, 1000 * MS).is_ok());
+        assert!(shedder.check(1025, MS).is_err() && shedder.check(0, 1001 * MS).is_err());
+    }
 }

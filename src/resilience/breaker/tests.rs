@@ -493,3 +493,21 @@ fn a_sink_may_use_the_breaker_it_hears_of() {
     assert_eq!(breaker.state(), BreakerState::Closed);
     *sink.0.lock() = None;
 }
+
+#[test]
+fn who_is_closed_forgets_each_kind_of_failure() {
+    let rules: [fn(BreakerBuilder) -> BreakerBuilder; 3] = [
+        |builder| builder.consecutive_failures(2),
+        |builder| builder.failures_within(2, SECOND),
+        |builder| builder.sliding_window(CallWindow::Count(2)),
+    ];
+    for rule in rules {
+        let (breaker, _) = timed(rule(CircuitBreaker::builder("a")));
+        assert!(bad(&breaker).is_err());
+        breaker.close();
+        assert!(bad(&breaker).is_err());
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert!(bad(&breaker).is_err());
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+}

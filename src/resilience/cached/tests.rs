@@ -215,3 +215,24 @@ fn a_value_that_is_there_at_the_second_look_counts_as_there() {
     assert_eq!(said(cached.get(FAR, || panic!("it is there"))), Ok(1));
     assert_eq!((cached.snapshot().hits, cached.snapshot().computed), (1, 1));
 }
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<(&'static str, String)>>);
+
+impl crate::resilience::Sink for Heard {
+    fn event(&self, event: &crate::resilience::Event) {
+        self.0.lock().push((event.kind, event.detail.clone()));
+    }
+}
+
+#[test]
+fn computations_that_fail_are_told_and_others_are_not() {
+    let heard = Arc::new(Heard::default());
+    let sink = Arc::clone(&heard) as Arc<dyn crate::resilience::Sink>;
+    let cached: Number = Cached::builder("a", Duration::ZERO).sink(sink).build();
+    assert!(cached.get(FAR, || Ok(1)).is_ok() && cached.get(FAR, || Err(ErrorKind::User)).is_err());
+    let panics = || cached.get(FAR, || resume_unwind(Box::new("boom"))).is_err();
+    assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+    let expected = [("computing_failed", "an error".to_owned()), ("computing_failed", "panicked".to_owned())];
+    assert_eq!(*heard.0.lock(), expected);
+}

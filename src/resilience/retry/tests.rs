@@ -352,3 +352,14 @@ fn an_attempt_in_a_handler_is_told_the_deadline_of_its_caller() {
     assert!((before..before + 4_000_000 * MS).contains(&deadline));
     drop(tree);
 }
+
+#[test]
+fn who_gives_up_says_after_which_attempt_and_why() {
+    let heard = Arc::new(Heard::default());
+    let retry = at_once().max_attempts(2).sink(Arc::clone(&heard) as Arc<dyn Sink>).build();
+    assert!(retry.call(FAR, |_| Err::<(), _>(BUSY)).is_err());
+    assert!(retry.call(FAR, |_| Err::<(), _>(ErrorKind::User)).is_err());
+    let told: Vec<_> = heard.0.lock().iter().filter(|(kind, _)| *kind == "gave_up").cloned().collect();
+    let why = ["after attempt 2: no attempts left", "after attempt 1: not to be retried"];
+    assert_eq!(told, why.map(|why| ("gave_up", why.to_owned())));
+}
