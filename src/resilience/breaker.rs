@@ -52,7 +52,7 @@ use snapshot::BreakerSnapshot;
 /// let (clock, hand) = Clock::manual();
 /// let breaker = CircuitBreaker::builder("db")
 ///     .consecutive_failures(2)
-///     .wait_duration_in_open(Duration::from_secs(5))
+///     .wait_duration_in_open_state(Duration::from_secs(5))
 ///     .success_threshold(1)
 ///     .clock(clock)
 ///     .build()?;

@@ -387,7 +387,7 @@ mod tests {
         assert!(is_late(Decision::of(&limiter.try_acquire().expect_err("there is none"))));
         assert!(is_late(Decision::of(&limiter.try_acquire_many(1).expect_err("there is none"))));
         assert_eq!(Decision::of(&limiter.try_acquire_many(3).expect_err("never")), Decision::GiveUp);
-        let breaker = CircuitBreaker::builder("x").wait_duration_in_open(hour).build().expect("good");
+        let breaker = CircuitBreaker::builder("x").wait_duration_in_open_state(hour).build().expect("good");
         breaker.open();
         assert!(is_late(Decision::of(&breaker.permit().map(drop).expect_err("open"))));
         let open = breaker.call(|| Ok::<_, ErrorKind>(())).expect_err("open");

@@ -37,10 +37,10 @@ use crate::sync::Clock;
 ///
 /// let breaker = CircuitBreaker::builder("db")
 ///     .consecutive_failures(5)
-///     .wait_duration_in_open(Duration::from_secs(1))
+///     .wait_duration_in_open_state(Duration::from_secs(1))
 ///     .wait_backoff(2.0, Duration::from_secs(60))
-///     .permitted_calls_in_half_open(1)
-///     .max_wait_in_half_open(Duration::from_secs(10))
+///     .permitted_number_of_calls_in_half_open_state(1)
+///     .max_wait_duration_in_half_open_state(Duration::from_secs(10))
 ///     .build()?;
 /// # Ok::<(), underpin::resilience::BreakerSettingsError>(())
 /// ```
@@ -112,13 +112,13 @@ impl BreakerBuilder {
     }
 
     /// How long it stays open: 60 s by default.
-    pub fn wait_duration_in_open(mut self, time: Duration) -> Self {
+    pub fn wait_duration_in_open_state(mut self, time: Duration) -> Self {
         self.options.wait = time;
         self
     }
 
     /// Stays open longer each time it opens again without having been closed: by `factor`, up to `longest`, or up to
-    /// [`wait_duration_in_open`](Self::wait_duration_in_open) if that is longer.
+    /// [`wait_duration_in_open_state`](Self::wait_duration_in_open_state) if that is longer.
     pub fn wait_backoff(mut self, factor: f64, longest: Duration) -> Self {
         self.options.backoff = Some((factor, longest));
         self
@@ -126,13 +126,14 @@ impl BreakerBuilder {
 
     /// How many calls are let through in half-open, at once and in all: 10 by default. By their rates it closes or
     /// opens, unless there is a [`success_threshold`](Self::success_threshold).
-    pub fn permitted_calls_in_half_open(mut self, calls: u32) -> Self {
+    pub fn permitted_number_of_calls_in_half_open_state(mut self, calls: u32) -> Self {
         self.options.permitted = calls;
         self
     }
 
     /// In half-open it closes after so many that went well, and opens at the first that fails or is slow. Then
-    /// [`permitted_calls_in_half_open`](Self::permitted_calls_in_half_open) says only how many are let through at once.
+    /// [`permitted_number_of_calls_in_half_open_state`](Self::permitted_number_of_calls_in_half_open_state) says only how
+    /// many are let through at once.
     pub fn success_threshold(mut self, successes: u32) -> Self {
         self.options.successes = Some(successes);
         self
@@ -140,7 +141,7 @@ impl BreakerBuilder {
 
     /// How long it may be half-open before it opens again: no limit by default, nor with 0, as in resilience4j. Give
     /// one, for else a probe that hangs keeps out all others for as long.
-    pub fn max_wait_in_half_open(mut self, time: Duration) -> Self {
+    pub fn max_wait_duration_in_half_open_state(mut self, time: Duration) -> Self {
         self.options.max_half_open = Some(time);
         self
     }

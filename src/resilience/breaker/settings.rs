@@ -149,7 +149,7 @@ impl Options {
         let counted = self.counted.map(|(failures, _)| failures);
         number("failures_within", counted, MAX_COUNTED_FAILURES, "1 to 65,536 failures")?;
         number("minimum_number_of_calls", self.minimum, u32::MAX, "1 or more")?;
-        number("permitted_calls_in_half_open", Some(self.permitted), u32::MAX, "1 or more")?;
+        number("permitted_number_of_calls_in_half_open_state", Some(self.permitted), u32::MAX, "1 or more")?;
         number("success_threshold", self.successes, u32::MAX, "1 or more")?;
         rate("failure_rate_threshold", self.failure_rate)?;
         rate("slow_call_rate_threshold", self.slow_rate)?;
@@ -255,7 +255,10 @@ mod tests {
         assert_eq!(refused(&Options { consecutive: Some(0), ..good() }), "consecutive_failures");
         assert_eq!(refused(&Options { counted: Some((65_537, SECOND)), ..good() }), "failures_within");
         assert_eq!(refused(&Options { minimum: Some(0), ..good() }), "minimum_number_of_calls");
-        assert_eq!(refused(&Options { permitted: 0, ..good() }), "permitted_calls_in_half_open");
+        assert_eq!(
+            refused(&Options { permitted: 0, ..good() }),
+            "permitted_number_of_calls_in_half_open_state"
+        );
         assert_eq!(refused(&Options { successes: Some(0), ..good() }), "success_threshold");
         for rate in [0.0, -1.0, 100.1, f64::NAN, f64::INFINITY] {
             assert_eq!(refused(&Options { failure_rate: Some(rate), ..good() }), "failure_rate_threshold");
@@ -268,7 +271,10 @@ mod tests {
             assert_eq!(refused(&Options { backoff: Some((factor, SECOND)), ..good() }), "wait_backoff");
         }
         let error = Options { permitted: 0, ..good() }.settings("db").expect_err("refused").to_string();
-        assert_eq!(error, "breaker `db`: `permitted_calls_in_half_open` is 0, expected 1 or more");
+        assert_eq!(
+            error,
+            "breaker `db`: `permitted_number_of_calls_in_half_open_state` is 0, expected 1 or more"
+        );
     }
 
     proptest! {

@@ -24,7 +24,7 @@ fn timed(builder: BreakerBuilder) -> (CircuitBreaker, ManualClock) {
 
 /// Opens at the first failure, for a second.
 fn quick() -> BreakerBuilder {
-    CircuitBreaker::builder("db").consecutive_failures(1).wait_duration_in_open(SECOND)
+    CircuitBreaker::builder("db").consecutive_failures(1).wait_duration_in_open_state(SECOND)
 }
 
 fn good(breaker: &CircuitBreaker) -> Result<(), BreakerError<&'static str>> {
@@ -130,7 +130,7 @@ fn a_panic_is_a_failure_and_goes_on() {
 
 #[test]
 fn a_panic_of_a_probe_gives_its_place_back() {
-    let (breaker, hand) = timed(quick().permitted_calls_in_half_open(1));
+    let (breaker, hand) = timed(quick().permitted_number_of_calls_in_half_open_state(1));
     breaker.half_open();
     assert!(catch_unwind(|| breaker.call(|| -> Result<(), ()> { panic!("lost") })).is_err());
     assert_eq!(breaker.state(), BreakerState::Open);
@@ -169,7 +169,7 @@ fn each_way_to_report_does_what_it_says() {
 
 #[test]
 fn a_probe_that_is_dropped_or_ignored_is_given_back() {
-    let (breaker, _) = timed(quick().permitted_calls_in_half_open(1));
+    let (breaker, _) = timed(quick().permitted_number_of_calls_in_half_open_state(1));
     breaker.half_open();
     for _ in 0..3 {
         let permit = breaker.permit().expect("a probe");
@@ -182,7 +182,11 @@ fn a_probe_that_is_dropped_or_ignored_is_given_back() {
 
 #[test]
 fn a_probe_that_never_reports_keeps_the_others_out_no_longer_than_the_limit() {
-    let (breaker, hand) = timed(quick().permitted_calls_in_half_open(1).max_wait_in_half_open(SECOND * 5));
+    let (breaker, hand) = timed(
+        quick()
+            .permitted_number_of_calls_in_half_open_state(1)
+            .max_wait_duration_in_half_open_state(SECOND * 5),
+    );
     breaker.half_open();
     std::mem::forget(breaker.permit().expect("a probe"));
     hand.advance(SECOND * 5 - Duration::from_nanos(1));
@@ -289,7 +293,8 @@ fn threads(number: usize, work: impl Fn(usize) + Sync) {
 
 #[test]
 fn of_many_callers_in_half_open_no_more_than_permitted_are_let_through_at_once() {
-    let (breaker, hand) = timed(quick().permitted_calls_in_half_open(3).success_threshold(1_000_000));
+    let (breaker, hand) =
+        timed(quick().permitted_number_of_calls_in_half_open_state(3).success_threshold(1_000_000));
     breaker.open();
     hand.advance(SECOND);
     let (within, most, let_through) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
@@ -311,7 +316,7 @@ fn of_many_callers_in_half_open_no_more_than_permitted_are_let_through_at_once()
 
 #[test]
 fn of_two_hundred_callers_after_the_wait_exactly_the_permitted_number_is_let_through() {
-    let (breaker, hand) = timed(quick().permitted_calls_in_half_open(100));
+    let (breaker, hand) = timed(quick().permitted_number_of_calls_in_half_open_state(100));
     breaker.open();
     hand.advance(SECOND);
     let kept = Mutex::new(Vec::new());
@@ -400,10 +405,10 @@ const OPTIONS: [Given; 11] = [
     |builder| builder.slow_call_duration_threshold(SECOND),
     |builder| builder.sliding_window(CallWindow::Count(20)),
     |builder| builder.minimum_number_of_calls(50),
-    |builder| builder.wait_duration_in_open(SECOND * 3),
+    |builder| builder.wait_duration_in_open_state(SECOND * 3),
     |builder| builder.wait_backoff(2.0, SECOND * 30),
-    |builder| builder.permitted_calls_in_half_open(60).success_threshold(4),
-    |builder| builder.max_wait_in_half_open(SECOND * 8).coarse_clock(),
+    |builder| builder.permitted_number_of_calls_in_half_open_state(60).success_threshold(4),
+    |builder| builder.max_wait_duration_in_half_open_state(SECOND * 8).coarse_clock(),
 ];
 
 proptest! {
@@ -433,8 +438,11 @@ proptest! {
 
 #[test]
 fn no_time_at_all_for_half_open_is_no_limit_as_in_resilience4j() {
-    let (breaker, hand) =
-        timed(quick().permitted_calls_in_half_open(2).max_wait_in_half_open(Duration::ZERO));
+    let (breaker, hand) = timed(
+        quick()
+            .permitted_number_of_calls_in_half_open_state(2)
+            .max_wait_duration_in_half_open_state(Duration::ZERO),
+    );
     breaker.open();
     hand.advance(SECOND);
     assert_eq!((good(&breaker), breaker.state()), (Ok(()), BreakerState::HalfOpen));
@@ -461,8 +469,10 @@ fn what_is_given_back_in_the_midst_of_unwinding_is_no_failure_by_that() {
 
 #[test]
 fn where_a_probe_may_be_made_nobody_is_told_to_wait() {
-    let limited = quick().permitted_calls_in_half_open(1).max_wait_in_half_open(SECOND * 5);
-    for builder in [quick().permitted_calls_in_half_open(1), limited] {
+    let limited = quick()
+        .permitted_number_of_calls_in_half_open_state(1)
+        .max_wait_duration_in_half_open_state(SECOND * 5);
+    for builder in [quick().permitted_number_of_calls_in_half_open_state(1), limited] {
         let (breaker, _) = timed(builder);
         breaker.open();
         let refused = breaker.permit().map(drop).expect_err("open");

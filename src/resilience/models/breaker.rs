@@ -12,8 +12,8 @@ use crate::sync::{AtomicU64, Clock, Ordering};
 fn opened() -> CircuitBreaker {
     let breaker = CircuitBreaker::builder("a")
         .consecutive_failures(1)
-        .wait_duration_in_open(Duration::ZERO)
-        .permitted_calls_in_half_open(1)
+        .wait_duration_in_open_state(Duration::ZERO)
+        .permitted_number_of_calls_in_half_open_state(1)
         .success_threshold(9)
         .clock(Clock::manual().0)
         .build()
