@@ -236,6 +236,15 @@ mod tests {
         assert!((Some(990 * MS)..=Some(1000 * MS)).contains(&most), "{most:?}");
     }
 
+    #[test]
+    fn jitter_does_not_go_along_with_what_decorrelated_draws() {
+        let schedule = Schedule::decorrelated(1000 * MS).jitter(1.0);
+        let small = (1..100_u64).map(|n| scramble(n.wrapping_mul(GAMMA)) >> 5);
+        let drawn: Vec<_> = small.map(|random| schedule.delays().draw(random)).collect();
+        let (least, most) = (drawn.iter().min().copied(), drawn.iter().max().copied());
+        assert!(least < Some(200 * MS) && most > Some(800 * MS), "{least:?} {most:?}");
+    }
+
     /// The schedules without chance, term by term in whole nanoseconds.
     fn naive(shape: Shape, max: u128, number: u32) -> u128 {
         let term = match shape {

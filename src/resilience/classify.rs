@@ -365,6 +365,11 @@ mod tests {
         assert_eq!(failed(ErrorKind::User).kind(), ErrorKind::User);
         assert_eq!(CallError::<()>::TimedOut { name: Arc::clone(&name) }.kind(), ErrorKind::Transient);
         assert_eq!(CallError::<()>::Stopped { name: Arc::clone(&name) }.kind(), ErrorKind::Permanent);
+        let stopped = CastError::Stopped { name: Arc::clone(&name), message: () };
+        assert_eq!(
+            (stopped.kind(), CallError::NotSent(stopped).kind()),
+            (ErrorKind::Permanent, ErrorKind::Permanent)
+        );
         let full = CastError::Full { name, message: () };
         assert_eq!(CallError::NotSent(full).kind(), ErrorKind::Transient);
     }

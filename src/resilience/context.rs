@@ -305,6 +305,8 @@ mod tests {
             let crumb = kept.crumbs().next().unwrap_or_default();
             prop_assert!(text.starts_with(crumb) && crumb.len() <= MAX_CRUMB_BYTES);
             prop_assert!(crumb.len() == text.len() || crumb.len() > MAX_CRUMB_BYTES - 4);
+            let kept = ErrorContext::correlated(&text, ErrorContext::current);
+            prop_assert_eq!(kept.correlation(), Some(crumb));
         }
     }
 }

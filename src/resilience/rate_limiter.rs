@@ -435,4 +435,12 @@ mod tests {
         let snapshot = RateLimiter::builder("x").build().snapshot();
         assert_eq!((snapshot.burst, snapshot.interval), (50, Duration::from_nanos(10)));
     }
+
+    #[test]
+    fn a_call_waits_no_longer_than_was_said() {
+        let builder = RateLimiter::builder("x").limit_for_period(1).limit_refresh_period(4 * SECOND);
+        let limiter = builder.timeout_duration(Duration::from_millis(1)).build();
+        assert_eq!(limiter.call(|| 1), Ok(1));
+        assert!(limiter.call(|| 2).is_err());
+    }
 }

@@ -292,3 +292,26 @@ fn kind(state: BreakerState) -> &'static str {
         BreakerState::MetricsOnly => "breaker_metrics_only",
     }
 }
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::resilience::CircuitBreaker;
+
+    #[test]
+    fn an_open_breaker_refuses_without_its_lock_and_a_closed_one_lets_through_without_it() {
+        let breaker = CircuitBreaker::builder("a").consecutive_failures(1).build().expect("good");
+        for is_open in [false, true] {
+            if is_open {
+                breaker.open();
+            }
+            let (tell, told) = channel();
+            let _held = breaker.shared.machine.lock();
+            let other = breaker.clone();
+            std::thread::spawn(move || tell.send(other.call(|| Ok::<_, ()>(())).is_err()));
+            assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(is_open));
+        }
+    }
+}

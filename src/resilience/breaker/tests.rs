@@ -521,3 +521,40 @@ fn who_is_closed_forgets_each_kind_of_failure() {
         assert_eq!(breaker.state(), BreakerState::Open);
     }
 }
+
+#[test]
+fn a_snapshot_says_since_when_and_until_when_and_rates_only_of_enough_calls() {
+    let (breaker, hand) = timed(
+        quick()
+            .minimum_number_of_calls(2)
+            .slow_call_duration_threshold(SECOND)
+            .max_wait_duration_in_half_open_state(SECOND * 5),
+    );
+    hand.advance(SECOND);
+    breaker.open();
+    let snapshot = breaker.snapshot();
+    assert_eq!((snapshot.since, snapshot.until), (hand.now(), Some(hand.now() + SECOND)));
+    hand.advance(SECOND);
+    let probe = breaker.permit().expect("the wait is over");
+    let snapshot = breaker.snapshot();
+    assert_eq!((snapshot.since, snapshot.until), (hand.now(), Some(hand.now() + SECOND * 5)));
+    assert_eq!((snapshot.probes, snapshot.opened), (1, 1));
+    drop(probe);
+    breaker.close();
+    assert_eq!((breaker.snapshot().probes, breaker.snapshot().until), (0, None));
+    let rates = || (breaker.snapshot().failure_rate, breaker.snapshot().slow_call_rate);
+    assert_eq!((good(&breaker), rates()), (Ok(()), (None, None)));
+    assert_eq!((good(&breaker), rates()), (Ok(()), (Some(0.0), Some(0.0))));
+}
+
+#[test]
+fn with_a_number_of_successes_a_slow_probe_opens_it() {
+    let (breaker, hand) = timed(quick().slow_call_duration_threshold(SECOND).success_threshold(2));
+    breaker.half_open();
+    assert_eq!((good(&breaker), breaker.state()), (Ok(()), BreakerState::HalfOpen));
+    let slow = breaker.call(|| {
+        hand.advance(SECOND * 2);
+        Ok::<_, &str>(())
+    });
+    assert_eq!((slow, breaker.state()), (Ok(()), BreakerState::Open));
+}

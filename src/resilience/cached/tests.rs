@@ -236,3 +236,15 @@ fn computations_that_fail_are_told_and_others_are_not() {
     let expected = [("computing_failed", "an error".to_owned()), ("computing_failed", "panicked".to_owned())];
     assert_eq!(*heard.0.lock(), expected);
 }
+
+#[test]
+fn a_value_that_needs_itself_is_told_so_also_when_it_has_become_void_meanwhile() {
+    let cached = number();
+    let outer = cached.get(FAR, || {
+        cached.invalidate();
+        let inner = cached.get(FAR, || Ok(1));
+        assert!(matches!(inner, Err(CachedError::Circular { .. })), "{inner:?}");
+        Ok(2)
+    });
+    assert_eq!(said(outer), Ok(2));
+}
