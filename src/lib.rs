@@ -28,6 +28,7 @@
 //! - `health`, a feature, says whether the program can do its work: checks, modes, alerts.
 //! - `resilience`, a feature, is what keeps a program going when what it leans on fails: breakers, retries, limits, bulkheads,
 //!   shedding, fallbacks, pools.
+//! - `tasks`, a feature, is pools of supervised threads for closures that run once, and whose ends somebody may wait for.
 //! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns, settings, events,
 //!   telemetry, health.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
@@ -53,6 +54,8 @@ pub mod resilience;
 mod service;
 mod supervisor;
 mod sync;
+#[cfg(feature = "tasks")]
+pub mod tasks;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 #[cfg(feature = "testing")]
