@@ -70,6 +70,8 @@ pub use foundation::config_events::{
 pub use foundation::foundation::{Foundation, FoundationBuilder, Stopper};
 #[cfg(all(feature = "foundation", feature = "events", feature = "health"))]
 pub use foundation::health_events::{ALERT_CLEARED, ALERT_RAISED, HEALTH_CHANGED, MODE_CHANGED};
+#[cfg(all(feature = "foundation", feature = "events", feature = "tasks"))]
+pub use foundation::task_events::{TASK_EXPIRED, TASK_PANICKED, TASK_SHEDDING};
 pub use registry::{AlreadyRegistered, Registry, RegistryEntry, TagError};
 pub use service::context::Context;
 pub use service::dead_letters::{DeadLetter, DeadReason};

@@ -26,6 +26,8 @@ use crate::supervisor::spec::ChildSpec;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::supervisor::Supervisor;
 use crate::sync::{Clock, Mutex};
+#[cfg(feature = "tasks")]
+use crate::tasks::TaskPool;
 #[cfg(feature = "telemetry")]
 use crate::telemetry::Telemetry;
 
@@ -396,6 +398,35 @@ impl FoundationBuilder {
         alerts: impl Fn(&T) -> AlertSettings + Send + Sync + 'static,
     ) -> Self {
         self.rooms.alerts(config, alerts);
+        self
+    }
+
+    /// Adds the threads of a pool of tasks, behind the services of the other rooms and before all other children: so it is there before
+    /// those who spawn, and stopped after them. Of several pools the first named comes first.
+    ///
+    /// With a [telemetry](Self::telemetry), how it stands becomes metrics under `underpin.tasks.`. With a [store](Self::events), each panic of
+    /// a task, each that expired and the begin of shedding is an event, unless the pool has a
+    /// [sink](crate::tasks::TaskPoolBuilder::sink) of its own.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use underpin::events::{EventStore, Query};
+    /// use underpin::tasks::{Task, TaskPool};
+    /// use underpin::{Foundation, TASK_PANICKED};
+    ///
+    /// let (store, tasks) = (EventStore::in_memory(), TaskPool::builder("work").build()?);
+    /// let app = Foundation::builder("app").events(&store).tasks(&tasks).start()?;
+    /// let failed: Task<()> = tasks.spawn("import", || panic!("line 7 is no number"));
+    /// assert!(failed.join().is_err());
+    /// let told = store.query(&Query::new().kind(TASK_PANICKED))?;
+    /// assert_eq!(told.entries[0].data().as_json().expect("JSON")["detail"], "line 7 is no number");
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tasks")]
+    pub fn tasks(mut self, pool: &TaskPool) -> Self {
+        self.rooms.kept.pools.push(pool.clone());
         self
     }
 

@@ -8,9 +8,11 @@ use crate::events::EventStore;
 use crate::health::{Health, HealthMonitor, Mode};
 use crate::supervisor::reference::SupervisorRef;
 use crate::sync::{Clock, Mutex};
-#[cfg(any(feature = "config", feature = "events", feature = "health"))]
+#[cfg(feature = "tasks")]
+use crate::tasks::TaskPool;
+#[cfg(any(feature = "config", feature = "events", feature = "health", feature = "tasks"))]
 use crate::telemetry::Descriptor;
-#[cfg(feature = "events")]
+#[cfg(any(feature = "events", feature = "tasks"))]
 use crate::telemetry::Sheet;
 #[cfg(any(feature = "config", feature = "events"))]
 use crate::telemetry::Unit;
@@ -31,6 +33,11 @@ pub(super) fn store_name(store: &str) -> String {
 #[cfg(feature = "health")]
 pub(super) fn health_name(health: &str) -> String {
     format!("health {health}")
+}
+
+#[cfg(feature = "tasks")]
+pub(super) fn pool_name(pool: &str) -> String {
+    format!("tasks {pool}")
 }
 
 /// What the operating system and the kernel know.
@@ -182,4 +189,40 @@ pub(super) fn watch_health(telemetry: &Telemetry, health: &HealthMonitor) {
         let raised = health.raised_alerts();
         raised.iter().for_each(|alert| sheet.gauge(&RAISED, &[("health", &name), ("alert", alert)], 1.0));
     });
+}
+
+/// How a pool of tasks stands.
+#[cfg(feature = "tasks")]
+pub(super) fn watch_pool(telemetry: &Telemetry, pool: &TaskPool) {
+    let pool = pool.clone();
+    telemetry.add_collector(&pool_name(pool.name()), move |sheet| write_pool(&pool, sheet));
+}
+
+#[cfg(feature = "tasks")]
+fn write_pool(pool: &TaskPool, sheet: &mut Sheet) {
+    const THREADS: Descriptor =
+        Descriptor::gauge("underpin.tasks.threads", "Threads of a pool of tasks, by what they do.");
+    const QUEUED: Descriptor = Descriptor::gauge("underpin.tasks.queued", "Tasks that wait.");
+    const ACCEPTED: Descriptor =
+        Descriptor::counter("underpin.tasks.accepted", "Tasks that were taken into the queue.");
+    const ENDED: Descriptor =
+        Descriptor::counter("underpin.tasks.ended", "Tasks that have ended, by who ran them or why not.");
+    const FAILED: Descriptor =
+        Descriptor::counter("underpin.tasks.failed", "Tasks that ended without a value, by reason.");
+    const REFUSED: Descriptor =
+        Descriptor::counter("underpin.tasks.refused", "Tasks that were not taken, by reason.");
+    let (now, name) = (pool.snapshot(), pool.name());
+    let count = |sheet: &mut Sheet, what: &Descriptor, label, counts: &[(&str, u64)]| {
+        counts.iter().for_each(|(why, n)| sheet.counter(what, &[("pool", name), (label, why)], *n));
+    };
+    for (state, threads) in [("busy", now.threads.saturating_sub(now.idle)), ("idle", now.idle)] {
+        sheet.gauge(&THREADS, &[("pool", name), ("state", state)], threads as f64);
+    }
+    sheet.gauge(&QUEUED, &[("pool", name)], now.queued as f64);
+    sheet.counter(&ACCEPTED, &[("pool", name)], now.accepted);
+    let ended = [("pool", now.completed), ("joiner", now.joined), ("caller", now.caller_ran)];
+    count(sheet, &ENDED, "by", &ended);
+    count(sheet, &ENDED, "by", &[("cancelled", now.cancelled), ("stopped", now.stopped)]);
+    count(sheet, &FAILED, "reason", &[("panicked", now.panicked), ("expired", now.expired)]);
+    count(sheet, &REFUSED, "reason", &[("shed", now.shed), ("stopped", now.refused)]);
 }

@@ -13,3 +13,5 @@ mod rooms;
 mod signals;
 #[cfg(all(feature = "config", any(feature = "events", feature = "telemetry")))]
 mod sinks;
+#[cfg(all(feature = "events", feature = "tasks"))]
+pub(crate) mod task_events;

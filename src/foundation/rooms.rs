@@ -14,6 +14,8 @@ use crate::health::AlertSettings;
 #[cfg(feature = "health")]
 use crate::health::HealthMonitor;
 use crate::supervisor::supervisor::Supervisor;
+#[cfg(feature = "tasks")]
+use crate::tasks::TaskPool;
 #[cfg(feature = "telemetry")]
 use crate::telemetry::Telemetry;
 
@@ -39,6 +41,8 @@ pub(super) struct Kept {
     pub(super) telemetry: Option<Telemetry>,
     #[cfg(feature = "health")]
     pub(super) health: Option<HealthMonitor>,
+    #[cfg(feature = "tasks")]
+    pub(super) pools: Vec<TaskPool>,
 }
 
 /// Leads what becomes of a configuration to the rooms that are there.
@@ -102,6 +106,8 @@ impl Kept {
         self.store.iter().for_each(|store| forget(super::meters::store_name(store.name())));
         #[cfg(feature = "health")]
         self.health.iter().for_each(|health| forget(super::meters::health_name(health.name())));
+        #[cfg(feature = "tasks")]
+        self.pools.iter().for_each(|pool| forget(super::meters::pool_name(pool.name())));
     }
 
     /// What is known anyway becomes metrics.
@@ -116,6 +122,21 @@ impl Kept {
         self.store.iter().for_each(|store| super::meters::watch_store(telemetry, store));
         #[cfg(feature = "health")]
         self.health.iter().for_each(|health| super::meters::watch_health(telemetry, health));
+        #[cfg(feature = "tasks")]
+        self.pools.iter().for_each(|pool| super::meters::watch_pool(telemetry, pool));
+    }
+}
+
+#[cfg(all(feature = "events", feature = "tasks"))]
+impl Kept {
+    fn tell_of_tasks(&self) {
+        let Some(store) = &self.store else { return };
+        for pool in &self.pools {
+            pool.set_default_sink(std::sync::Arc::new(super::task_events::TaskEvents::new(
+                store,
+                pool.name(),
+            )));
+        }
     }
 }
 
@@ -167,7 +188,7 @@ impl Rooms {
 
     /// Puts the services of the others where they belong, and connects all.
     pub(super) fn furnish(self, root: Supervisor) -> (Supervisor, Kept) {
-        #[cfg(any(feature = "events", feature = "telemetry"))]
+        #[cfg(any(feature = "events", feature = "tasks", feature = "telemetry"))]
         let root = self.add_services(root);
         #[cfg(feature = "health")]
         let root = self.add_health(root);
@@ -176,17 +197,21 @@ impl Rooms {
         let kept = self.kept;
         #[cfg(all(feature = "config", any(feature = "events", feature = "telemetry")))]
         self.wires.into_iter().for_each(|wire| wire(&kept));
+        #[cfg(all(feature = "events", feature = "tasks"))]
+        kept.tell_of_tasks();
         (root, kept)
     }
 
     /// Behind the configurations, before all others.
-    #[cfg(any(feature = "events", feature = "telemetry"))]
+    #[cfg(any(feature = "events", feature = "tasks", feature = "telemetry"))]
     fn add_services(&self, root: Supervisor) -> Supervisor {
         let mut services = Vec::new();
         #[cfg(feature = "telemetry")]
         services.extend(self.kept.telemetry.iter().map(Telemetry::supervisor));
         #[cfg(feature = "events")]
         services.extend(self.kept.store.iter().map(EventStore::supervisor));
+        #[cfg(feature = "tasks")]
+        services.extend(self.kept.pools.iter().map(TaskPool::supervisor));
         #[cfg(feature = "config")]
         let first = self.configs;
         #[cfg(not(feature = "config"))]

@@ -127,7 +127,7 @@ impl TaskPoolBuilder {
 
     /// Who hears of panics, expired deadlines and shedding.
     pub fn sink(mut self, sink: Arc<dyn Sink>) -> Self {
-        self.voice = Voice(Some(sink));
+        self.voice = Voice::new(sink);
         self
     }
 

@@ -1,11 +1,12 @@
 //! What a pool is inside: the desk behind its lock, and those who are called.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::desk::{Call, Desk, Refusal, Waiting};
 use super::error::TaskError;
 use super::head::Key;
-use super::job::{Held, Job};
+use super::job::{Answer, Held, Job};
 use super::keeper::Order;
 use super::overflow::Overflow;
 use super::settings::Settings;
@@ -192,23 +193,64 @@ impl Crew {
         self.husks.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Runs a task on the calling thread, which is none of the pool's, if nobody has it and its key allows. Whether it did.
-    pub(super) fn run_here(&self, job: &dyn Job) -> bool {
-        if self.shared.is_halting() || !self.begins_here(job) {
-            return false;
-        }
-        let is_mine = job.head().claim();
-        if is_mine {
+    /// Runs a task on the thread of whoever spawns it, for it did not get into the queue. `false` if its key does not allow that.
+    fn run_here(&self, job: &dyn Job) -> bool {
+        let run = || {
+            job.head().claim();
             job.run(&self.shared);
+        };
+        !self.shared.is_halting() && self.by_a_guest(job, run).is_some()
+    }
+
+    /// Runs a task on the thread of its joiner, if nobody has it and its key allows that.
+    #[inline]
+    pub(super) fn run_for_joiner<T>(&self, answer: &dyn Answer<T>) -> Option<Result<T, TaskError>> {
+        if answer.head().is_claimed() || self.shared.is_halting() || scope::is_fenced() {
+            return None;
         }
-        if let Some(key) = self.key(job) {
+        self.by_a_guest(answer.as_job(), || {
+            self.claim_for_joiner(answer.as_job()).then(|| answer.run_for_joiner(&self.shared))
+        })
+        .flatten()
+    }
+
+    /// What a thread does that is none of the pool's, as its key allows.
+    #[inline]
+    fn by_a_guest<R>(&self, job: &dyn Job, run: impl FnOnce() -> R) -> Option<R> {
+        let key = self.key(job);
+        if key.is_some_and(|key| !self.desk(|desk| desk.begin_key(key))) {
+            return None;
+        }
+        let result = run(); // panics are contained inside
+        if let Some(key) = key {
             self.call(self.desk(|desk| desk.end_key(key)));
+        }
+        Some(result)
+    }
+
+    /// Takes a task out of the queue if that is easily done, and claims it; else it is a husk from now on.
+    #[inline]
+    fn claim_for_joiner(&self, job: &dyn Job) -> bool {
+        let me = std::ptr::from_ref(job).cast::<()>();
+        let withdrawn = self.desk(|desk| desk.withdraw(|held| Arc::as_ptr(held).cast::<()>() == me));
+        let is_mine = job.head().claim();
+        match (is_mine, withdrawn.is_some()) {
+            (true, true) => self.senders.call_one(),
+            (true, false) => {
+                tally(&self.shared.counts.joined);
+                self.left_husk();
+            }
+            (false, true) => self.withdrew_husk(),
+            (false, false) => {}
         }
         is_mine
     }
 
-    fn begins_here(&self, job: &dyn Job) -> bool {
-        self.key(job).is_none_or(|key| self.desk(|desk| desk.begin_key(key)))
+    /// What a joiner took out of the queue had been claimed by another, who counts a husk.
+    #[cold]
+    fn withdrew_husk(&self) {
+        self.desk(|desk| desk.figures.withdrawn -= 1);
+        self.was_husk();
     }
 
     /// A task that waits was claimed by one who is no worker: there is room.

@@ -61,6 +61,8 @@ pub(crate) struct Figures {
     pub(crate) accepted: u64,
     /// Tasks that workers have run to their ends.
     pub(crate) completed: u64,
+    /// Tasks that their joiners took out of the queue.
+    pub(crate) withdrawn: u64,
     /// Tasks that workers run now.
     pub(crate) running: usize,
     /// The most that waited.
@@ -178,6 +180,21 @@ impl<J> Desk<J> {
         if let Some(key) = key {
             self.leave(key);
         }
+    }
+
+    /// The joiner of a task wants to run it: takes it out, if it is the first or the last that waits. What has a key goes on waiting.
+    #[inline]
+    pub(crate) fn withdraw(&mut self, is_it: impl Fn(&J) -> bool) -> Option<J> {
+        let is_it = |waiting: &Waiting<J>| waiting.key.is_none() && is_it(&waiting.job);
+        let waiting = if self.ready.back().is_some_and(is_it) {
+            self.ready.pop_back()
+        } else if self.ready.front().is_some_and(is_it) {
+            self.ready.pop_front()
+        } else {
+            None
+        };
+        self.figures.withdrawn += u64::from(waiting.is_some());
+        waiting.map(|waiting| waiting.job)
     }
 
     /// Somebody who is no worker wants to run a task of that key. Whether it may; then it [ends](Self::end_key) it.
@@ -348,3 +365,6 @@ impl<J> Desk<J> {
         self.purge(|_| false)
     }
 }
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests;

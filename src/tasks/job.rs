@@ -23,6 +23,10 @@ pub(crate) trait Job: Send + Sync {
 pub(crate) trait Answer<T>: Job {
     /// The outcome, once.
     fn take(&self) -> Option<Result<T, TaskError>>;
+    /// Runs it for its joiner, on the calling thread, which has claimed it: nobody else will ask.
+    fn run_for_joiner(&self, shared: &Shared) -> Result<T, TaskError>;
+    /// The same, as those see it who know nothing of its value.
+    fn as_job(&self) -> &dyn Job;
 }
 
 /// What a task does.
@@ -74,10 +78,7 @@ impl<W: Work<T>, T: Send> Cell<W, T> {
 
     /// What was to be done, of a task that nobody else has.
     pub(crate) fn into_work(self) -> Option<W> {
-        match self.body.into_inner() {
-            Body::Work(work) => Some(work),
-            Body::Outcome(_) | Body::Nothing => None,
-        }
+        self.take_work()
     }
 
     #[inline]
@@ -86,6 +87,18 @@ impl<W: Work<T>, T: Send> Cell<W, T> {
             Body::Work(work) => Some(work),
             Body::Outcome(_) | Body::Nothing => None,
         }
+    }
+
+    #[inline]
+    fn perform(&self, shared: &Shared) -> Result<T, TaskError> {
+        let Some(work) = self.take_work() else { return Err(shared.stopped(&self.head)) };
+        if self.head.is_late(|| shared.clock.now()) {
+            contained(&self.head, "work", || drop(work));
+            return Err(shared.expired(&self.head));
+        }
+        let cx = TaskContext::new(&self.head, shared);
+        let outcome = catch_unwind(AssertUnwindSafe(|| work.work(&cx)));
+        outcome.map_err(|payload| shared.panicked(&self.head, panic_text(payload)))
     }
 
     #[inline]
@@ -118,13 +131,8 @@ impl<W: Work<T>, T: Send> Job for Cell<W, T> {
     }
 
     fn run(&self, shared: &Shared) {
-        if self.head.is_late(|| shared.clock.now()) {
-            return self.end(shared, shared.expired(&self.head));
-        }
-        let Some(work) = self.take_work() else { return };
-        let cx = TaskContext::new(&self.head, shared);
-        let outcome = catch_unwind(AssertUnwindSafe(|| work.work(&cx)));
-        self.put(outcome.map_err(|payload| shared.panicked(&self.head, panic_text(payload))));
+        let outcome = self.perform(shared);
+        self.put(outcome);
     }
 
     fn end(&self, _: &Shared, error: TaskError) {
@@ -138,6 +146,18 @@ impl<W: Work<T>, T: Send> Answer<T> for Cell<W, T> {
     #[inline]
     fn take(&self) -> Option<Result<T, TaskError>> {
         self.outcome()
+    }
+
+    #[inline]
+    fn run_for_joiner(&self, shared: &Shared) -> Result<T, TaskError> {
+        let outcome = self.perform(shared);
+        self.head.finish(); // for others who look
+        outcome
+    }
+
+    #[inline]
+    fn as_job(&self) -> &dyn Job {
+        self
     }
 }
 

@@ -147,6 +147,12 @@ impl TaskPool {
         PoolSnapshot::of(&self.0)
     }
 
+    /// Who hears of its events, if nobody has said it.
+    #[cfg(all(feature = "foundation", feature = "events"))]
+    pub(crate) fn set_default_sink(&self, sink: Arc<dyn super::sink::Sink>) {
+        self.0.shared.voice.set_default(sink);
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.0.shared.name

@@ -115,20 +115,17 @@ impl<'a> TaskBuilder<'a> {
         self,
         work: F,
     ) -> Result<Task<T>, SpawnError<F>> {
-        let crew = Arc::clone(self.crew);
+        let crew = self.crew;
         self.submit(Plain(work)).map_err(|(cell, refusal)| crew.handed_back(cell, refusal))
     }
 
     #[inline]
     fn start<T: Send + 'static, W: Work<T> + 'static>(self, work: W) -> Task<T> {
-        let crew = Arc::clone(self.crew);
+        let crew = self.crew;
         self.submit(work).unwrap_or_else(|(cell, refusal)| crew.refused(cell, refusal))
     }
 
-    fn submit<T: Send + 'static, W: Work<T> + 'static>(
-        self,
-        work: W,
-    ) -> Result<Task<T>, Refused<W, T>> {
+    fn submit<T: Send + 'static, W: Work<T> + 'static>(self, work: W) -> Result<Task<T>, Refused<W, T>> {
         let due = self.due();
         let deadline = self.deadline.unwrap_or_else(|| self.crew.inherited());
         let cell = Arc::new(Cell::new(Head::new(self.name, self.key, deadline), work));

@@ -1,11 +1,11 @@
 //! Who hears of what goes wrong with tasks.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{complain, panic_text};
+use crate::sync::Mutex;
 
 /// Hears of what goes wrong with tasks: under no lock, on the thread of whoever causes it, so it must not block. A panic in it is
 /// contained and logged.
@@ -47,22 +47,26 @@ pub struct Event {
 }
 
 /// Tells the sink, if there is one.
-#[derive(Clone, Default)]
-pub(crate) struct Voice(pub(super) Option<Arc<dyn Sink>>);
+#[derive(Default)]
+pub(crate) struct Voice(Mutex<Option<Arc<dyn Sink>>>);
 
 impl Voice {
+    pub(crate) fn new(sink: Arc<dyn Sink>) -> Self {
+        Self(Mutex::new(Some(sink)))
+    }
+
+    /// Who is told, if nobody has said it.
+    #[cfg(all(feature = "foundation", feature = "events"))]
+    pub(crate) fn set_default(&self, sink: Arc<dyn Sink>) {
+        self.0.lock().get_or_insert(sink);
+    }
+
     /// The event is made only for somebody who hears it.
     pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
-        let Some(sink) = &self.0 else { return };
+        let Some(sink) = self.0.lock().clone() else { return };
         let event = event();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sink.event(&event))) {
             complain(format_args!("the sink of `{}` panicked: {}", event.pool, panic_text(panic)));
         }
-    }
-}
-
-impl fmt::Debug for Voice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Voice").field(&self.0.is_some()).finish()
     }
 }

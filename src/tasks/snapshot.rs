@@ -67,7 +67,7 @@ impl PoolSnapshot {
             keys,
             accepted: figures.accepted,
             completed: figures.completed,
-            joined: get(&counts.joined),
+            joined: figures.withdrawn + get(&counts.joined),
             caller_ran: get(&counts.caller_ran),
             panicked: get(&counts.panicked),
             cancelled: get(&counts.cancelled),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::crew::{Crew, within_the_callers};
 use super::error::TaskError;
 use super::job::{Answer, Job};
-use super::shared::{name, tally};
+use super::shared::name;
 use crate::service::deadline::{DEFAULT_TIMEOUT, Deadline};
 
 /// A task, as whoever spawned it sees it: to be joined, cancelled, or left to itself.
@@ -75,8 +75,10 @@ impl<T: Send + 'static> Task<T> {
     ///
     /// On the task. In a handler no longer than the handler's caller waits, unless it runs here.
     pub fn join(self) -> Result<T, TaskError> {
-        self.run_here();
-        self.join_timeout(DEFAULT_TIMEOUT)
+        match self.run_here() {
+            Some(result) => self.joined(result),
+            None => self.join_timeout(DEFAULT_TIMEOUT),
+        }
     }
 
     /// Its result, if it is there within this time. It does not run here, so that this ends in time.
@@ -176,11 +178,15 @@ impl<T: Send + 'static> Task<T> {
 
     /// Runs it on the calling thread, if nobody has it.
     #[inline]
-    fn run_here(&self) {
-        if self.is_ready && !self.head().is_claimed() && self.crew.run_here(self.job()) {
-            tally(&self.crew.shared.counts.joined);
-            self.crew.left_husk();
-        }
+    fn run_here(&self) -> Option<Result<T, TaskError>> {
+        if self.is_ready { self.crew.run_for_joiner(&**self.held()) } else { None }
+    }
+
+    /// Nothing is left to drop.
+    #[inline]
+    fn joined(mut self, result: Result<T, TaskError>) -> Result<T, TaskError> {
+        self.answer = None;
+        result
     }
 
     fn wait_until(&self, deadline: Deadline) -> bool {
@@ -193,15 +199,14 @@ impl<T: Send + 'static> Task<T> {
     }
 
     /// What came of it, or that it is not done.
-    fn result(mut self, waited: Duration) -> Result<T, TaskError> {
+    fn result(self, waited: Duration) -> Result<T, TaskError> {
         let late = || Err(TaskError::TimedOut { name: name(self.head()), waited });
         if !self.head().is_done() {
             return late();
         }
         let outcome = self.held().take();
         let result = outcome.unwrap_or_else(late);
-        self.answer = None; // nothing is left to drop
-        result
+        self.joined(result)
     }
 
     #[inline]
