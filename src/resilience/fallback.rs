@@ -232,7 +232,7 @@ impl<T> Fallback<T> {
         }
     }
 
-    fn fresh(&self, value: T) -> Served<T> {
+    pub(crate) fn fresh(&self, value: T) -> Served<T> {
         let value = Arc::new(value);
         let last = Some((Arc::clone(&value), self.0.terms.clock.now()));
         // Out of the lock before it is dropped: that is code of the user's.
@@ -242,7 +242,7 @@ impl<T> Fallback<T> {
         Served::new(value, ServedFrom::Call)
     }
 
-    fn cached<E>(&self, source: E) -> Result<Served<T>, FallbackError<E>> {
+    pub(crate) fn cached<E>(&self, source: E) -> Result<Served<T>, FallbackError<E>> {
         let Some((value, at)) = self.last() else {
             self.failed();
             return Err(FallbackError::NoValue { name: self.name(), source });
@@ -263,7 +263,7 @@ impl<T> Fallback<T> {
         Served::new(Arc::new(value), ServedFrom::Substitute)
     }
 
-    fn failed(&self) {
+    pub(crate) fn failed(&self) {
         self.0.tally.failed.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -292,7 +292,7 @@ impl<T> Clone for Fallback<T> {
 }
 
 /// Whoever retries has done so inside.
-fn covers(kind: ErrorKind) -> bool {
+pub(crate) fn covers(kind: ErrorKind) -> bool {
     matches!(Remedy::of(kind), Remedy::Fallback | Remedy::Retry)
 }
 

@@ -52,6 +52,11 @@ impl Voice {
         Self(sink)
     }
 
+    /// Whether anybody hears it.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The detail is made only for somebody who hears it.
     pub(crate) fn tell(
         &self,

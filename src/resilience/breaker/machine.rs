@@ -210,6 +210,22 @@ impl Machine {
         None
     }
 
+    /// It goes by these settings from now on, and stays in its state: what is open stays open, for as long as it would
+    /// have if it had opened under them. Only probes may be enough by them to decide.
+    pub(crate) fn change(&mut self, settings: Settings, now: u64) -> Option<Change> {
+        if settings == self.settings {
+            return None;
+        }
+        self.ledger.change(&settings);
+        self.settings = settings;
+        match self.state {
+            BreakerState::Open => self.until = self.since.saturating_add(self.settings.wait(self.streak)),
+            BreakerState::HalfOpen => return self.verdict().map(|due| self.turn(due, now)),
+            _ => {}
+        }
+        None
+    }
+
     fn enter(&mut self, to: BreakerState, cause: Cause, now: u64) -> Change {
         let from = self.state;
         self.begin(to, now);
