@@ -11,6 +11,7 @@
 //! | busy | idle | it [takes](Desk::take) and there is nothing |
 //! | idle | called | a task comes |
 //! | called | busy | it takes |
+//! | idle | busy | it takes without having been called |
 //! | idle | away | it [retires](Desk::retire), above the fewest |
 //! | any | away | it has [left](Desk::left) |
 
@@ -150,7 +151,7 @@ impl<J> Desk<J> {
         let next = if self.is_halted { None } else { self.next() };
         match next {
             Some(_) => {
-                self.seats[worker] = Seat::Busy;
+                self.stand_up(worker);
                 self.figures.running += 1;
             }
             None => self.sit_down(worker),
@@ -332,6 +333,15 @@ impl<J> Desk<J> {
 
     pub(crate) fn idle(&self) -> usize {
         self.idle.len()
+    }
+
+    /// It may look without having been called.
+    #[inline]
+    fn stand_up(&mut self, worker: usize) {
+        if self.seats[worker] == Seat::Idle {
+            self.idle.retain(|&idle| idle != worker);
+        }
+        self.seats[worker] = Seat::Busy;
     }
 
     fn sit_down(&mut self, worker: usize) {
