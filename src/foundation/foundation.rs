@@ -15,6 +15,10 @@ use crate::health::AlertSettings;
 #[cfg(feature = "health")]
 use crate::health::HealthMonitor;
 use crate::registry::Registry;
+#[cfg(feature = "resilience")]
+use crate::resilience::Policy;
+#[cfg(all(feature = "config", feature = "resilience"))]
+use crate::resilience::PolicySettings;
 use crate::service::scope;
 use crate::service::service::Service;
 use crate::service::wait::Gate;
@@ -428,6 +432,76 @@ impl FoundationBuilder {
     pub fn tasks(mut self, pool: &TaskPool) -> Self {
         self.rooms.kept.pools.push(pool.clone());
         self
+    }
+
+    /// Has it known how a policy does.
+    ///
+    /// With a [telemetry](Self::telemetry), what becomes of its runs becomes metrics under `underpin.policy.`. With a [store](Self::events), each
+    /// of its [events](crate::resilience::Policy#events) is stored, as [`ResilienceEvents`](crate::ResilienceEvents) says, unless it has a
+    /// [sink](crate::resilience::PolicyBuilder::sink) of its own.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use underpin::events::{EventStore, Query};
+    /// use underpin::resilience::Policy;
+    /// use underpin::{ErrorKind, Foundation};
+    ///
+    /// let (store, policy) = (EventStore::in_memory(), Policy::builder("downstream").build()?);
+    /// let app = Foundation::builder("app").events(&store).policy(&policy).start()?;
+    /// assert!(policy.run(|_| Err::<(), _>(ErrorKind::System)).is_err());
+    /// let told = store.query(&Query::new().correlation("resilience/downstream"))?;
+    /// assert_eq!(&*told.entries[0].kind(), "resilience.failed");
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "resilience")]
+    pub fn policy(mut self, policy: &Policy) -> Self {
+        self.rooms.kept.policies.push(policy.clone());
+        self
+    }
+
+    /// Says which part of a configuration is the settings of a policy. It goes by them before other children start, and follows them while the
+    /// program runs; wrong ones change nothing, which is logged: a type that [validates](crate::config::Validate) refuses them
+    /// before. It is as if [`policy`](Self::policy) was said, too.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use serde::{Deserialize, Serialize};
+    /// use underpin::Foundation;
+    /// use underpin::config::{Layers, Validate};
+    /// use underpin::resilience::{Policy, PolicySettings};
+    ///
+    /// #[derive(Clone, Default, Serialize, Deserialize)]
+    /// struct Settings {
+    ///     timeout_seconds: u64,
+    /// }
+    /// impl Validate for Settings {}
+    ///
+    /// let config = Layers::new().defaults(Settings { timeout_seconds: 2 }).load::<Settings>()?;
+    /// let policy = Policy::builder("downstream").build()?;
+    /// let app = Foundation::builder("app")
+    ///     .config(&config)
+    ///     .policy_settings(&config, &policy, |settings| PolicySettings {
+    ///         time_budget: Some(Duration::from_secs(settings.timeout_seconds)),
+    ///         ..Default::default()
+    ///     })
+    ///     .start()?;
+    /// assert_eq!(policy.settings().time_budget, Some(Duration::from_secs(2)));
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(all(feature = "config", feature = "resilience"))]
+    pub fn policy_settings<T: Settings>(
+        mut self,
+        config: &Config<T>,
+        policy: &Policy,
+        settings: impl Fn(&T) -> PolicySettings + Send + Sync + 'static,
+    ) -> Self {
+        self.rooms.policies.add(config, policy, settings);
+        self.policy(policy)
     }
 
     /// As [`Supervisor::supervisor`].

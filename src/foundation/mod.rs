@@ -8,6 +8,10 @@ pub(crate) mod foundation;
 pub(crate) mod health_events;
 #[cfg(feature = "telemetry")]
 mod meters;
+#[cfg(all(feature = "config", feature = "resilience"))]
+mod policies;
+#[cfg(all(feature = "events", feature = "resilience"))]
+pub(crate) mod resilience_events;
 mod rooms;
 #[cfg(feature = "signals")]
 mod signals;

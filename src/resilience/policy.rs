@@ -39,7 +39,9 @@ pub use trail::{NoFallback, NoRetry, PolicyTrail};
 use super::breaker::{Changed, CircuitBreaker};
 use super::classify::Classify;
 use super::fallback::{Fallback, Served};
-use super::sink::Voice;
+#[cfg(feature = "foundation")]
+use super::sink::Sink;
+use super::sink::{Relay, Voice};
 use super::timeline::nanos;
 use crate::sync::{Mutex, Snapshot};
 use check::Checked;
@@ -138,6 +140,9 @@ struct Inside {
     count: Count,
     hush: Hush,
     voice: Voice,
+    /// Where its events go if nobody else was said.
+    #[cfg_attr(not(feature = "foundation"), expect(dead_code))]
+    relay: Arc<Relay>,
     /// Times are counted from here.
     birth: Instant,
 }
@@ -155,7 +160,7 @@ impl Policy {
         PolicyBuilder::new(name.into())
     }
 
-    fn new(means: Means, voice: Voice, checked: Checked) -> Self {
+    fn new(means: Means, relay: Arc<Relay>, voice: Voice, checked: Checked) -> Self {
         let mut stock = Stock::default();
         let (parts, _nothing_changed) = stock.fit(checked, &means);
         Self(Arc::new(Inside {
@@ -166,7 +171,14 @@ impl Policy {
             count: Count::default(),
             hush: Hush::default(),
             voice,
+            relay,
         }))
+    }
+
+    /// Who hears of its events, if nobody has said it.
+    #[cfg(feature = "foundation")]
+    pub(crate) fn set_default_sink(&self, sink: Arc<dyn Sink>) {
+        self.0.relay.lead_to(sink);
     }
 
     /// Its name.

@@ -23,6 +23,10 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedOpen, Self::Disabled, Self::MetricsOnly];
+
     /// Its name: `closed`, `open`, `half_open`, `forced_open`, `disabled`, `metrics_only`.
     pub fn as_str(self) -> &'static str {
         match self {

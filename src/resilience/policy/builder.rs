@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::super::retry::StopSignal;
-use super::super::sink::{Sink, Voice};
+use super::super::sink::{Relay, Sink, Voice};
 use super::Policy;
 use super::check::{Checked, PolicySettingsError};
 use super::parts::Means;
@@ -79,9 +79,12 @@ impl PolicyBuilder {
     ///
     /// When an option is out of its bounds.
     pub fn build(self) -> Result<Policy, PolicySettingsError> {
-        let checked = Checked::new(&self.means.name, self.settings)?;
-        let voice = Voice::new(self.means.sink.clone());
-        Ok(Policy::new(self.means, voice, checked))
+        let Self { mut means, settings } = self;
+        let checked = Checked::new(&means.name, settings)?;
+        let relay = Arc::new(Relay::default());
+        let sink = means.sink.get_or_insert_with(|| Arc::clone(&relay) as Arc<dyn Sink>);
+        let voice = Voice::new(Some(Arc::clone(sink)));
+        Ok(Policy::new(means, relay, voice, checked))
     }
 }
 
