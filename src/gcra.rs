@@ -64,6 +64,30 @@ impl Gcra {
         self.interval_nanos
     }
 
+    /// The interval, and how far ahead of now the theoretical arrival time may be.
+    pub(crate) fn nanos(&self) -> (u64, u64) {
+        (self.interval_nanos, self.most_nanos)
+    }
+
+    /// One of such [`nanos`](Self::nanos).
+    #[inline]
+    pub(crate) fn of_nanos(interval_nanos: u64, most_nanos: u64) -> Self {
+        Self { interval_nanos, most_nanos }
+    }
+
+    /// What to remember instead of `arrival` when `after` takes its place at `now`: there are as many permits as there
+    /// were, parts of them too, or as many as may be. What is owed, for somebody waits for it, stays owed.
+    pub(crate) fn carried(&self, arrival: u64, now: u64, after: &Self) -> u64 {
+        let room = i128::from(self.most_nanos) - i128::from(arrival.saturating_sub(now));
+        // Rounded down, and saturated: never more than there were.
+        let room = room
+            .saturating_mul(after.interval_nanos.into())
+            .div_euclid(i128::from(self.interval_nanos).max(1))
+            .min(after.most_nanos.into());
+        let ahead = u64::try_from(i128::from(after.most_nanos).saturating_sub(room)).unwrap_or(u64::MAX);
+        now.saturating_add(ahead)
+    }
+
     /// As [`admit`](Self::admit), for so many at once: at most `burst`, others are never let through.
     pub(crate) fn admit_many(&self, arrival: u64, now: u64, permits: u32) -> Result<u64, u64> {
         self.decide(arrival, now, self.cost(permits))
@@ -206,10 +230,50 @@ mod tests {
         }
 
         #[test]
+        fn who_takes_its_place_has_the_tokens_of_the_bucket_as_far_as_they_fit(
+            periods in prop::collection::vec((1..2_000_u64, 1..10_u32), 1..6),
+            steps in prop::collection::vec((0..3_000_u64, 1..4_u32), 1..60),
+        ) {
+            let of = |(period, burst): (u64, u32)| (Gcra::new(1, Duration::from_nanos(period), burst), burst);
+            let (mut gcra, mut burst) = of(periods[0]);
+            let mut bucket = Bucket::new(1, Duration::from_nanos(periods[0].0), burst);
+            let (mut arrival, mut now) = (0, 0);
+            for (number, (step, many)) in steps.into_iter().enumerate() {
+                now += step;
+                bucket.fill(now);
+                if number % 5 == 4 {
+                    let (after, most) = of(periods[number / 5 % periods.len()]);
+                    arrival = gcra.carried(arrival, now, &after);
+                    let interval = u128::from(after.interval_nanos);
+                    bucket.filled = (bucket.filled * interval / bucket.interval).min(interval * u128::from(most));
+                    (bucket.interval, bucket.room) = (interval, interval * u128::from(most));
+                    (gcra, burst) = (after, most);
+                }
+                prop_assert_eq!(u128::from(gcra.available(arrival, now)), bucket.tokens());
+                let many = many.min(burst);
+                let next = gcra.admit_many(arrival, now, many);
+                prop_assert_eq!(next.map(drop).map_err(u128::from), bucket.take(many));
+                arrival = next.unwrap_or(arrival);
+            }
+        }
+
+        #[test]
+        fn what_is_owed_stays_owed(owed in 1..20_u64, period in 1..1000_u64, after in 1..1000_u64, now: u32) {
+            let of = |period| Gcra::new(1, Duration::from_nanos(period), 2);
+            let now = u64::from(now);
+            let arrival = now + (2 + owed) * period;
+            let carried = of(period).carried(arrival, now, &of(after));
+            prop_assert_eq!(carried, now + (2 + owed) * after);
+        }
+
+        #[test]
         fn any_numbers_will_do(
             permits: u32, period: Duration, burst: u32, many: u32, arrival: u64, now: u64, latest: u64,
+            other: (u32, Duration, u32),
         ) {
             let gcra = Gcra::new(permits, period, burst);
+            let after = Gcra::new(other.0, other.1, other.2);
+            prop_assert!(after.available(gcra.carried(arrival, now, &after), now) <= gcra.available(arrival, now));
             let admitted = gcra.admit_many(arrival, now, many);
             prop_assert!(admitted.is_err() || admitted >= Ok(now.max(arrival)));
             let some = gcra.admit_some(arrival, now, many);

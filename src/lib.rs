@@ -28,8 +28,9 @@
 //! - `health`, a feature, says whether the program can do its work: checks, modes, alerts.
 //! - `resilience`, a feature, is what keeps a program going when what it leans on fails: breakers, retries, limits, bulkheads,
 //!   shedding, fallbacks, pools.
+//! - `tasks`, a feature, is pools of supervised threads for closures that run once, and whose ends somebody may wait for.
 //! - The [`guide`] is the cookbook: supervision, operation, capacities, calls, testing, patterns, settings, events,
-//!   telemetry, health.
+//!   telemetry, health, resilience, tasks.
 //! - Errors are one enum for each operation: [`CastError`], [`CallError`], [`StartError`], and so
 //!   on. [`ErrorKind`] says what a service's own error means.
 //! - `testing`, a feature, is for the tests of programs: probes, crashes, events, a simulation.
@@ -53,6 +54,8 @@ pub mod resilience;
 mod service;
 mod supervisor;
 mod sync;
+#[cfg(feature = "tasks")]
+pub mod tasks;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 #[cfg(feature = "testing")]
@@ -67,6 +70,10 @@ pub use foundation::config_events::{
 pub use foundation::foundation::{Foundation, FoundationBuilder, Stopper};
 #[cfg(all(feature = "foundation", feature = "events", feature = "health"))]
 pub use foundation::health_events::{ALERT_CLEARED, ALERT_RAISED, HEALTH_CHANGED, MODE_CHANGED};
+#[cfg(all(feature = "foundation", feature = "events", feature = "resilience"))]
+pub use foundation::resilience_events::ResilienceEvents;
+#[cfg(all(feature = "foundation", feature = "events", feature = "tasks"))]
+pub use foundation::task_events::{TASK_EXPIRED, TASK_PANICKED, TASK_SHEDDING};
 pub use registry::{AlreadyRegistered, Registry, RegistryEntry, TagError};
 pub use service::context::Context;
 pub use service::dead_letters::{DeadLetter, DeadReason};

@@ -15,6 +15,10 @@ use crate::health::AlertSettings;
 #[cfg(feature = "health")]
 use crate::health::HealthMonitor;
 use crate::registry::Registry;
+#[cfg(feature = "resilience")]
+use crate::resilience::Policy;
+#[cfg(all(feature = "config", feature = "resilience"))]
+use crate::resilience::PolicySettings;
 use crate::service::scope;
 use crate::service::service::Service;
 use crate::service::wait::Gate;
@@ -26,6 +30,8 @@ use crate::supervisor::spec::ChildSpec;
 use crate::supervisor::strategy::Strategy;
 use crate::supervisor::supervisor::Supervisor;
 use crate::sync::{Clock, Mutex};
+#[cfg(feature = "tasks")]
+use crate::tasks::TaskPool;
 #[cfg(feature = "telemetry")]
 use crate::telemetry::Telemetry;
 
@@ -397,6 +403,105 @@ impl FoundationBuilder {
     ) -> Self {
         self.rooms.alerts(config, alerts);
         self
+    }
+
+    /// Adds the threads of a pool of tasks, behind the services of the other rooms and before all other children: so it is there before
+    /// those who spawn, and stopped after them. Of several pools the first named comes first.
+    ///
+    /// With a [telemetry](Self::telemetry), how it stands becomes metrics under `underpin.tasks.`. With a [store](Self::events), each panic of
+    /// a task, each that expired and the begin of shedding is an event, unless the pool has a
+    /// [sink](crate::tasks::TaskPoolBuilder::sink) of its own.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use underpin::events::{EventStore, Query};
+    /// use underpin::tasks::{Task, TaskPool};
+    /// use underpin::{Foundation, TASK_PANICKED};
+    ///
+    /// let (store, tasks) = (EventStore::in_memory(), TaskPool::builder("work").build()?);
+    /// let app = Foundation::builder("app").events(&store).tasks(&tasks).start()?;
+    /// let failed: Task<()> = tasks.spawn("import", || panic!("line 7 is no number"));
+    /// assert!(failed.join().is_err());
+    /// let told = store.query(&Query::new().kind(TASK_PANICKED))?;
+    /// assert_eq!(told.entries[0].data().as_json().expect("JSON")["detail"], "line 7 is no number");
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tasks")]
+    pub fn tasks(mut self, pool: &TaskPool) -> Self {
+        self.rooms.kept.pools.push(pool.clone());
+        self
+    }
+
+    /// Has it known how a policy does.
+    ///
+    /// With a [telemetry](Self::telemetry), what becomes of its runs becomes metrics under `underpin.policy.`. With a [store](Self::events), each
+    /// of its [events](crate::resilience::Policy#events) is stored, as [`ResilienceEvents`](crate::ResilienceEvents) says, unless it has a
+    /// [sink](crate::resilience::PolicyBuilder::sink) of its own.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use underpin::events::{EventStore, Query};
+    /// use underpin::resilience::Policy;
+    /// use underpin::{ErrorKind, Foundation};
+    ///
+    /// let (store, policy) = (EventStore::in_memory(), Policy::builder("downstream").build()?);
+    /// let app = Foundation::builder("app").events(&store).policy(&policy).start()?;
+    /// assert!(policy.run(|_| Err::<(), _>(ErrorKind::System)).is_err());
+    /// let told = store.query(&Query::new().correlation("resilience/downstream"))?;
+    /// assert_eq!(&*told.entries[0].kind(), "resilience.failed");
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "resilience")]
+    pub fn policy(mut self, policy: &Policy) -> Self {
+        self.rooms.kept.policies.push(policy.clone());
+        self
+    }
+
+    /// Says which part of a configuration is the settings of a policy. It goes by them before other children start, and follows them while the
+    /// program runs; wrong ones change nothing, which is logged: a type that [validates](crate::config::Validate) refuses them
+    /// before. It is as if [`policy`](Self::policy) was said, too.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use serde::{Deserialize, Serialize};
+    /// use underpin::Foundation;
+    /// use underpin::config::{Layers, Validate};
+    /// use underpin::resilience::{Policy, PolicySettings};
+    ///
+    /// #[derive(Clone, Default, Serialize, Deserialize)]
+    /// struct Settings {
+    ///     timeout_seconds: u64,
+    /// }
+    /// impl Validate for Settings {}
+    ///
+    /// let config = Layers::new().defaults(Settings { timeout_seconds: 2 }).load::<Settings>()?;
+    /// let policy = Policy::builder("downstream").build()?;
+    /// let app = Foundation::builder("app")
+    ///     .config(&config)
+    ///     .policy_settings(&config, &policy, |settings| PolicySettings {
+    ///         time_budget: Some(Duration::from_secs(settings.timeout_seconds)),
+    ///         ..Default::default()
+    ///     })
+    ///     .start()?;
+    /// assert_eq!(policy.settings().time_budget, Some(Duration::from_secs(2)));
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(all(feature = "config", feature = "resilience"))]
+    pub fn policy_settings<T: Settings>(
+        mut self,
+        config: &Config<T>,
+        policy: &Policy,
+        settings: impl Fn(&T) -> PolicySettings + Send + Sync + 'static,
+    ) -> Self {
+        self.rooms.policies.add(config, policy, settings);
+        self.policy(policy)
     }
 
     /// As [`Supervisor::supervisor`].

@@ -6,11 +6,21 @@ use crate::config::{ConfigEvent, Metric, Sink};
 use crate::events::EventStore;
 #[cfg(feature = "health")]
 use crate::health::{Health, HealthMonitor, Mode};
+#[cfg(feature = "resilience")]
+use crate::resilience::{BreakerState, Policy};
 use crate::supervisor::reference::SupervisorRef;
 use crate::sync::{Clock, Mutex};
-#[cfg(any(feature = "config", feature = "events", feature = "health"))]
+#[cfg(feature = "tasks")]
+use crate::tasks::TaskPool;
+#[cfg(any(
+    feature = "config",
+    feature = "events",
+    feature = "health",
+    feature = "resilience",
+    feature = "tasks"
+))]
 use crate::telemetry::Descriptor;
-#[cfg(feature = "events")]
+#[cfg(any(feature = "events", feature = "resilience", feature = "tasks"))]
 use crate::telemetry::Sheet;
 #[cfg(any(feature = "config", feature = "events"))]
 use crate::telemetry::Unit;
@@ -31,6 +41,16 @@ pub(super) fn store_name(store: &str) -> String {
 #[cfg(feature = "health")]
 pub(super) fn health_name(health: &str) -> String {
     format!("health {health}")
+}
+
+#[cfg(feature = "resilience")]
+pub(super) fn policy_name(policy: &str) -> String {
+    format!("policy {policy}")
+}
+
+#[cfg(feature = "tasks")]
+pub(super) fn pool_name(pool: &str) -> String {
+    format!("tasks {pool}")
 }
 
 /// What the operating system and the kernel know.
@@ -182,4 +202,100 @@ pub(super) fn watch_health(telemetry: &Telemetry, health: &HealthMonitor) {
         let raised = health.raised_alerts();
         raised.iter().for_each(|alert| sheet.gauge(&RAISED, &[("health", &name), ("alert", alert)], 1.0));
     });
+}
+
+/// How a pool of tasks stands.
+#[cfg(feature = "tasks")]
+pub(super) fn watch_pool(telemetry: &Telemetry, pool: &TaskPool) {
+    let pool = pool.clone();
+    telemetry.add_collector(&pool_name(pool.name()), move |sheet| write_pool(&pool, sheet));
+}
+
+#[cfg(feature = "tasks")]
+fn write_pool(pool: &TaskPool, sheet: &mut Sheet) {
+    const THREADS: Descriptor =
+        Descriptor::gauge("underpin.tasks.threads", "Threads of a pool of tasks, by what they do.");
+    const QUEUED: Descriptor = Descriptor::gauge("underpin.tasks.queued", "Tasks that wait.");
+    const ACCEPTED: Descriptor =
+        Descriptor::counter("underpin.tasks.accepted", "Tasks that were taken into the queue.");
+    const ENDED: Descriptor =
+        Descriptor::counter("underpin.tasks.ended", "Tasks that have ended, by who ran them or why not.");
+    const FAILED: Descriptor =
+        Descriptor::counter("underpin.tasks.failed", "Tasks that ended without a value, by reason.");
+    const REFUSED: Descriptor =
+        Descriptor::counter("underpin.tasks.refused", "Tasks that were not taken, by reason.");
+    let (now, name) = (pool.snapshot(), pool.name());
+    let count = |sheet: &mut Sheet, what: &Descriptor, label, counts: &[(&str, u64)]| {
+        counts.iter().for_each(|(why, n)| sheet.counter(what, &[("pool", name), (label, why)], *n));
+    };
+    for (state, threads) in [("busy", now.threads.saturating_sub(now.idle)), ("idle", now.idle)] {
+        sheet.gauge(&THREADS, &[("pool", name), ("state", state)], threads as f64);
+    }
+    sheet.gauge(&QUEUED, &[("pool", name)], now.queued as f64);
+    sheet.counter(&ACCEPTED, &[("pool", name)], now.accepted);
+    let ended = [("pool", now.completed), ("joiner", now.joined), ("caller", now.caller_ran)];
+    count(sheet, &ENDED, "by", &ended);
+    count(sheet, &ENDED, "by", &[("cancelled", now.cancelled), ("stopped", now.stopped)]);
+    count(sheet, &FAILED, "reason", &[("panicked", now.panicked), ("expired", now.expired)]);
+    count(sheet, &REFUSED, "reason", &[("shed", now.shed), ("stopped", now.refused)]);
+}
+
+/// What becomes of the runs of a policy, and how its breaker stands.
+#[cfg(feature = "resilience")]
+pub(super) fn watch_policy(telemetry: &Telemetry, policy: &Policy) {
+    let policy = policy.clone();
+    telemetry.add_collector(&policy_name(policy.name()), move |sheet| write_policy(&policy, sheet));
+}
+
+#[cfg(feature = "resilience")]
+fn write_policy(policy: &Policy, sheet: &mut Sheet) {
+    const RUNS: Descriptor =
+        Descriptor::counter("underpin.policy.runs", "Runs that have ended, by their end.");
+    const ATTEMPTS: Descriptor = Descriptor::counter(
+        "underpin.policy.attempts",
+        "Attempts, those that were not the first among them.",
+    );
+    const RETRIED: Descriptor =
+        Descriptor::counter("underpin.policy.retried", "Attempts that were not the first of their run.");
+    const FALLBACKS: Descriptor =
+        Descriptor::counter("underpin.policy.fallbacks", "Runs that did not succeed and had another value.");
+    const LATE: Descriptor =
+        Descriptor::counter("underpin.policy.late", "Runs that succeeded when their time was over.");
+    let (now, name) = (policy.snapshot(), policy.name());
+    let counts = now.counts;
+    let ends = [
+        ("succeeded", counts.succeeded),
+        ("failed", counts.failed),
+        ("panicked", counts.panicked),
+        ("shed", counts.shed),
+        ("limited", counts.limited),
+        ("full", counts.full),
+        ("open", counts.open),
+        ("stopped", counts.stopped),
+        ("timed_out", counts.timed_out),
+    ];
+    ends.into_iter().for_each(|(end, n)| sheet.counter(&RUNS, &[("policy", name), ("end", end)], n));
+    let labels = [("policy", &**name)];
+    sheet.counter(&ATTEMPTS, &labels, counts.attempts);
+    sheet.counter(&RETRIED, &labels, counts.retried);
+    sheet.counter(&FALLBACKS, &labels, counts.fallback_served);
+    sheet.counter(&LATE, &labels, counts.late);
+    if let Some(breaker) = now.breaker {
+        write_breaker(name, breaker.state, breaker.opened, sheet);
+    }
+}
+
+#[cfg(feature = "resilience")]
+fn write_breaker(policy: &str, state: BreakerState, opened: u64, sheet: &mut Sheet) {
+    const STATE: Descriptor = Descriptor::gauge(
+        "underpin.policy.breaker",
+        "1 for the state of the breaker, with the label `state`; the others are 0.",
+    );
+    const OPENED: Descriptor =
+        Descriptor::counter("underpin.policy.breaker.opened", "How often the breaker has opened.");
+    for one in BreakerState::ALL {
+        let labels = [("policy", policy), ("state", one.as_str())];
+        sheet.gauge(&STATE, &labels, f64::from(u8::from(one == state)));
+    }
+    sheet.counter(&OPENED, &[("policy", policy)], opened);
 }

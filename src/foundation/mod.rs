@@ -8,8 +8,14 @@ pub(crate) mod foundation;
 pub(crate) mod health_events;
 #[cfg(feature = "telemetry")]
 mod meters;
+#[cfg(all(feature = "config", feature = "resilience"))]
+mod policies;
+#[cfg(all(feature = "events", feature = "resilience"))]
+pub(crate) mod resilience_events;
 mod rooms;
 #[cfg(feature = "signals")]
 mod signals;
 #[cfg(all(feature = "config", any(feature = "events", feature = "telemetry")))]
 mod sinks;
+#[cfg(all(feature = "events", feature = "tasks"))]
+pub(crate) mod task_events;

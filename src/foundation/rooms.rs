@@ -13,7 +13,11 @@ use crate::events::EventStore;
 use crate::health::AlertSettings;
 #[cfg(feature = "health")]
 use crate::health::HealthMonitor;
+#[cfg(feature = "resilience")]
+use crate::resilience::Policy;
 use crate::supervisor::supervisor::Supervisor;
+#[cfg(feature = "tasks")]
+use crate::tasks::TaskPool;
 #[cfg(feature = "telemetry")]
 use crate::telemetry::Telemetry;
 
@@ -27,6 +31,8 @@ pub(super) struct Rooms {
     wires: Vec<Wire>,
     #[cfg(all(feature = "config", feature = "health"))]
     rules: Option<Rules>,
+    #[cfg(all(feature = "config", feature = "resilience"))]
+    pub(super) policies: super::policies::PolicyRules,
     pub(super) kept: Kept,
 }
 
@@ -39,6 +45,10 @@ pub(super) struct Kept {
     pub(super) telemetry: Option<Telemetry>,
     #[cfg(feature = "health")]
     pub(super) health: Option<HealthMonitor>,
+    #[cfg(feature = "tasks")]
+    pub(super) pools: Vec<TaskPool>,
+    #[cfg(feature = "resilience")]
+    pub(super) policies: Vec<Policy>,
 }
 
 /// Leads what becomes of a configuration to the rooms that are there.
@@ -102,6 +112,10 @@ impl Kept {
         self.store.iter().for_each(|store| forget(super::meters::store_name(store.name())));
         #[cfg(feature = "health")]
         self.health.iter().for_each(|health| forget(super::meters::health_name(health.name())));
+        #[cfg(feature = "tasks")]
+        self.pools.iter().for_each(|pool| forget(super::meters::pool_name(pool.name())));
+        #[cfg(feature = "resilience")]
+        self.policies.iter().for_each(|policy| forget(super::meters::policy_name(policy.name())));
     }
 
     /// What is known anyway becomes metrics.
@@ -116,6 +130,35 @@ impl Kept {
         self.store.iter().for_each(|store| super::meters::watch_store(telemetry, store));
         #[cfg(feature = "health")]
         self.health.iter().for_each(|health| super::meters::watch_health(telemetry, health));
+        #[cfg(feature = "tasks")]
+        self.pools.iter().for_each(|pool| super::meters::watch_pool(telemetry, pool));
+        #[cfg(feature = "resilience")]
+        self.policies.iter().for_each(|policy| super::meters::watch_policy(telemetry, policy));
+    }
+}
+
+#[cfg(all(feature = "events", feature = "tasks"))]
+impl Kept {
+    fn tell_of_tasks(&self) {
+        let Some(store) = &self.store else { return };
+        for pool in &self.pools {
+            pool.set_default_sink(std::sync::Arc::new(super::task_events::TaskEvents::new(
+                store,
+                pool.name(),
+            )));
+        }
+    }
+}
+
+#[cfg(all(feature = "events", feature = "resilience"))]
+impl Kept {
+    fn tell_of_policies(&self) {
+        let Some(store) = &self.store else { return };
+        for policy in &self.policies {
+            policy.set_default_sink(std::sync::Arc::new(super::resilience_events::ResilienceEvents::new(
+                store,
+            )));
+        }
     }
 }
 
@@ -166,9 +209,12 @@ impl Rooms {
     }
 
     /// Puts the services of the others where they belong, and connects all.
-    pub(super) fn furnish(self, root: Supervisor) -> (Supervisor, Kept) {
-        #[cfg(any(feature = "events", feature = "telemetry"))]
+    #[cfg_attr(not(all(feature = "config", feature = "resilience")), expect(unused_mut))]
+    pub(super) fn furnish(mut self, root: Supervisor) -> (Supervisor, Kept) {
+        #[cfg(any(feature = "events", feature = "tasks", feature = "telemetry"))]
         let root = self.add_services(root);
+        #[cfg(all(feature = "config", feature = "resilience"))]
+        let root = self.add_policies(root);
         #[cfg(feature = "health")]
         let root = self.add_health(root);
         #[cfg(all(feature = "config", feature = "health"))]
@@ -176,22 +222,37 @@ impl Rooms {
         let kept = self.kept;
         #[cfg(all(feature = "config", any(feature = "events", feature = "telemetry")))]
         self.wires.into_iter().for_each(|wire| wire(&kept));
+        #[cfg(all(feature = "events", feature = "tasks"))]
+        kept.tell_of_tasks();
+        #[cfg(all(feature = "events", feature = "resilience"))]
+        kept.tell_of_policies();
         (root, kept)
     }
 
     /// Behind the configurations, before all others.
-    #[cfg(any(feature = "events", feature = "telemetry"))]
+    #[cfg(any(feature = "events", feature = "tasks", feature = "telemetry"))]
     fn add_services(&self, root: Supervisor) -> Supervisor {
         let mut services = Vec::new();
         #[cfg(feature = "telemetry")]
         services.extend(self.kept.telemetry.iter().map(Telemetry::supervisor));
         #[cfg(feature = "events")]
         services.extend(self.kept.store.iter().map(EventStore::supervisor));
+        #[cfg(feature = "tasks")]
+        services.extend(self.kept.pools.iter().map(TaskPool::supervisor));
         #[cfg(feature = "config")]
         let first = self.configs;
         #[cfg(not(feature = "config"))]
         let first = 0;
         (first..).zip(services).fold(root, |root, (place, service)| root.supervisor_at(place, service))
+    }
+
+    /// Right behind the configurations: whoever uses a policy finds it as they say.
+    #[cfg(all(feature = "config", feature = "resilience"))]
+    fn add_policies(&mut self, root: Supervisor) -> Supervisor {
+        match std::mem::take(&mut self.policies).keeper() {
+            Some(keeper) => root.child_at(self.configs, keeper),
+            None => root,
+        }
     }
 
     /// The last: its first look sees the others up.

@@ -15,6 +15,8 @@
 //! 8. [`events`]: storing, bounds and losses, queries, subscriptions, the journal, state from events.
 //! 9. [`telemetry`]: counting, limits, exporters, handlers, spans.
 //! 10. [`health`]: checks, modes, alerts.
+//! 11. [`resilience`]: what an error means, policies, which part for what.
+//! 12. [`tasks`]: pools, waiting, too much, the end.
 
 #[doc = include_str!("calls.md")]
 pub mod calls {}
@@ -59,3 +61,20 @@ pub mod telemetry {}
     doc = "Health: this chapter is there with the features `health`, `foundation`, `config` and `events`."
 )]
 pub mod health {}
+
+#[cfg_attr(
+    all(feature = "resilience", feature = "foundation", feature = "config", feature = "events"),
+    doc = include_str!("resilience.md")
+)]
+#[cfg_attr(
+    not(all(feature = "resilience", feature = "foundation", feature = "config", feature = "events")),
+    doc = "Resilience: this chapter is there with the features `resilience`, `foundation`, `config` and `events`."
+)]
+pub mod resilience {}
+
+#[cfg_attr(all(feature = "tasks", feature = "foundation"), doc = include_str!("tasks.md"))]
+#[cfg_attr(
+    not(all(feature = "tasks", feature = "foundation")),
+    doc = "Tasks: this chapter is there with the features `tasks` and `foundation`."
+)]
+pub mod tasks {}

@@ -21,9 +21,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use builder::BreakerBuilder;
-use machine::BreakerState;
+use machine::{BreakerState, Change};
 use permit::{Dropped, Outcome, Permit};
 use refusal::{BreakerError, Open};
+use settings::Settings;
 use shared::Shared;
 use snapshot::BreakerSnapshot;
 
@@ -198,9 +199,27 @@ impl CircuitBreaker {
         self.shared.change_to(BreakerState::MetricsOnly);
     }
 
+    /// It goes by these settings from now on, in the state that it is in. Whoever changed it tells of it, under no lock.
+    pub(crate) fn change(&self, settings: Settings) -> Changed {
+        Changed { breaker: self.clone(), change: self.shared.change(settings) }
+    }
+
     /// Whether anybody else has it.
     fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1
+    }
+}
+
+/// What a change of its settings has brought about, and nobody was told of yet.
+#[must_use = "somebody may want to hear of it"]
+pub(crate) struct Changed {
+    breaker: CircuitBreaker,
+    change: Option<Change>,
+}
+
+impl Changed {
+    pub(crate) fn tell(self) {
+        self.breaker.shared.tell(self.change);
     }
 }
 

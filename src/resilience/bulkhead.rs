@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use builder::BulkheadBuilder;
+pub(crate) use builder::DEFAULT_MAX_CONCURRENT_CALLS;
 pub use error::BulkheadError;
 
 use super::patience::Patience;
+use super::retry::StopSignal;
 use super::seats::Seats;
 use crate::sync::{self, AtomicU64, Clock, Mutex, Ordering, Tally, Thread, mutant};
 
@@ -159,12 +161,23 @@ impl Bulkhead {
         patience: impl Into<Patience>,
     ) -> Result<BulkheadPermit, BulkheadError> {
         let inside = &self.0;
-        match inside.sit_or_wait(weight, patience.into()) {
-            Ok(()) => Ok(BulkheadPermit { inside: Arc::clone(inside), weight }),
-            Err(error) => {
-                inside.rejected.fetch_add(1, Ordering::Relaxed);
-                Err(error)
-            }
+        match inside.sit_or_wait(weight, patience.into(), None) {
+            Ok(_) => Ok(BulkheadPermit { inside: Arc::clone(inside), weight }),
+            Err(error) => Err(inside.reject(error)),
+        }
+    }
+
+    /// Takes a permit as [`acquire`](Self::acquire) does, and ends its wait when the signal is given, too: as if it had
+    /// been full for so long. With the permit comes how long was waited for it.
+    pub(crate) fn acquire_unless(
+        &self,
+        stop: &StopSignal,
+        patience: Patience,
+    ) -> Result<(BulkheadPermit, Duration), BulkheadError> {
+        let inside = &self.0;
+        match inside.sit_or_wait(1, patience, Some(stop)) {
+            Ok(waited) => Ok((BulkheadPermit { inside: Arc::clone(inside), weight: 1 }, waited)),
+            Err(error) => Err(inside.reject(error)),
         }
     }
 
@@ -258,10 +271,16 @@ impl Bulkhead {
 }
 
 impl Inside {
-    fn sit_or_wait(&self, weight: u32, patience: Patience) -> Result<(), BulkheadError> {
+    /// How long it has waited for its places.
+    fn sit_or_wait(
+        &self,
+        weight: u32,
+        patience: Patience,
+        stop: Option<&StopSignal>,
+    ) -> Result<Duration, BulkheadError> {
         let mut seats = self.seats.lock();
         if seats.sit(weight) {
-            return Ok(());
+            return Ok(Duration::ZERO);
         }
         let most = seats.most();
         if weight > most {
@@ -277,14 +296,23 @@ impl Inside {
         let waiting = Arc::new(Waiting { thread: sync::current_thread(), word: AtomicU64::new(WAIT) });
         seats.queue_up(weight, Arc::clone(&waiting));
         drop(seats);
-        self.wait(weight, &waiting, patience)
+        self.wait(weight, &waiting, patience, stop)
     }
 
-    fn wait(&self, weight: u32, me: &Arc<Waiting>, patience: Patience) -> Result<(), BulkheadError> {
+    fn wait(
+        &self,
+        weight: u32,
+        me: &Arc<Waiting>,
+        patience: Patience,
+        stop: Option<&StopSignal>,
+    ) -> Result<Duration, BulkheadError> {
+        let _watch = stop.map(StopSignal::watch);
         let began = self.clock.now();
         let end = patience.deadline(began).instant();
+        let is_over =
+            || end.is_some_and(|end| self.clock.now() >= end) || stop.is_some_and(StopSignal::is_stopped);
         while me.word() == WAIT {
-            if end.is_some_and(|end| self.clock.now() >= end) && self.leave(me) {
+            if is_over() && self.leave(me) {
                 return Err(self.full(self.since(began)));
             }
             if me.word() == WAIT {
@@ -292,7 +320,7 @@ impl Inside {
             }
         }
         match me.word() {
-            COME => Ok(()),
+            COME => Ok(self.since(began)),
             word => Err(self.too_heavy(weight, u32::try_from(word - GO).unwrap_or(u32::MAX))),
         }
     }
@@ -320,6 +348,12 @@ impl Inside {
 
     fn since(&self, began: Instant) -> Duration {
         self.clock.now().saturating_duration_since(began)
+    }
+
+    #[cold]
+    fn reject(&self, error: BulkheadError) -> BulkheadError {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        error
     }
 
     #[cold]

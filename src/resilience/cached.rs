@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub use builder::CachedBuilder;
 pub use error::CachedError;
 
-use super::waiting::within_the_callers;
+use super::patience::within_the_callers;
 use crate::service::deadline::Deadline;
 use crate::sync::{self, AtomicU64, Mutex, Ordering, Snapshot};
 use builder::Terms;

@@ -231,7 +231,7 @@ impl<T> Fallback<T> {
         }
     }
 
-    fn fresh(&self, value: T) -> Served<T> {
+    pub(crate) fn fresh(&self, value: T) -> Served<T> {
         let value = Arc::new(value);
         self.keep(Arc::clone(&value), self.0.terms.clock.now());
         self.0.tally.fresh.fetch_add(1, Ordering::Relaxed);
@@ -250,7 +250,7 @@ impl<T> Fallback<T> {
         drop(other);
     }
 
-    fn cached<E>(&self, source: E) -> Result<Served<T>, FallbackError<E>> {
+    pub(crate) fn cached<E>(&self, source: E) -> Result<Served<T>, FallbackError<E>> {
         let Some((value, at)) = self.last() else {
             self.failed();
             return Err(FallbackError::NoValue { name: self.name(), source });
@@ -271,7 +271,7 @@ impl<T> Fallback<T> {
         Served::new(Arc::new(value), ServedFrom::Substitute)
     }
 
-    fn failed(&self) {
+    pub(crate) fn failed(&self) {
         self.0.tally.failed.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -307,7 +307,7 @@ impl<T> fmt::Debug for Fallback<T> {
 }
 
 /// Whoever retries has done so inside.
-fn covers(kind: ErrorKind) -> bool {
+pub(crate) fn covers(kind: ErrorKind) -> bool {
     matches!(Remedy::of(kind), Remedy::Fallback | Remedy::Retry)
 }
 

@@ -9,6 +9,7 @@
 //! - [`Bulkhead`] lets so many in at once. [`LoadShedder`] refuses when too many wait, or for too long; [`AdaptiveLimit`] finds out
 //!   how many can be served at once.
 //! - [`Fallback`] has another answer, [`Cached`] a value that one computes for all, [`Pool`] resources that are lent.
+//! - [`Policy`] composes them in one order, by [`PolicySettings`] that can be changed; a [`PolicyError`] says what happened.
 //! - [`ErrorContext`] is what a thread was doing when something failed.
 //! - [`Sink`] is where each [`Event`] goes.
 //!
@@ -31,6 +32,7 @@ mod limited;
 #[cfg(all(test, underpin_loom))]
 mod models;
 mod patience;
+mod policy;
 mod pool;
 mod rate_limiter;
 mod retry;
@@ -39,7 +41,6 @@ mod shed;
 mod sink;
 mod sliding_window;
 mod timeline;
-mod waiting;
 mod window_log;
 
 pub use adaptive::{AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveLimitSnapshot, AdaptivePermit, Load};
@@ -63,6 +64,11 @@ pub use keyed::{DEFAULT_MAX_KEYS, KeyedRateLimiter, KeyedRateLimiterBuilder, Key
 pub use lease::{Lease, Leases, LeasesSnapshot};
 pub use limited::{AcquireError, Limited};
 pub use patience::Patience;
+pub use policy::{
+    BreakerSettings, BulkheadSettings, Fault, MAX_REFUSALS_TOLD_PER_SECOND, NoFallback, NoRetry, Policy,
+    PolicyBuilder, PolicyCall, PolicyContext, PolicyCounts, PolicyError, PolicySettings, PolicySettingsError,
+    PolicySnapshot, PolicyTrail, RateSettings, RetryBudgetSettings, RetrySettings, SheddingSettings,
+};
 pub use pool::{DEFAULT_POOL_SIZE, Pool, PoolBuilder, PoolError, PoolSnapshot, Pooled};
 pub use rate_limiter::{RateLimiter, RateLimiterBuilder, RateLimiterSnapshot};
 pub use retry::{

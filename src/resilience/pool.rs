@@ -14,7 +14,7 @@ pub use builder::{DEFAULT_POOL_SIZE, PoolBuilder};
 pub use error::PoolError;
 pub use pooled::Pooled;
 
-use super::waiting::within_the_callers;
+use super::patience::within_the_callers;
 use crate::service::deadline::{Deadline, Limit};
 use crate::sync::{AtomicU64, Ordering, mutant};
 use machine::{Asked, Grant, Made};

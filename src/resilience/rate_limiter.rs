@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::RateLimiterBuilder;
-pub(crate) use builder::{DEFAULT_LIMIT, DEFAULT_PERIOD};
+pub(crate) use builder::{DEFAULT_LIMIT, DEFAULT_PERIOD, DEFAULT_TIMEOUT};
 
 use super::limited::{AcquireError, Limited};
 use super::patience::Patience;
 use super::timeline::Timeline;
 use crate::gcra::Gcra;
-use crate::sync::{AtomicU64, Ordering, Tally, mutant};
+use crate::sync::{AtomicU64, Mutex, Ordering, Tally, fence, mutant};
 
 /// By so much at most a reading of the clock is late, as a rule.
 const LATE_NANOS: u64 = 1_000_000;
+/// Stands for the arrival time while the rate is changed.
+const CHANGING: u64 = u64::MAX;
 
 /// How often something may be done: so many times in a period, evenly, and so many at once.
 ///
@@ -53,12 +55,46 @@ pub struct RateLimiter(Arc<Inside>);
 struct Inside {
     /// The theoretical arrival time.
     arrival: AtomicU64,
-    gcra: Gcra,
+    rate: Rate,
+    /// Held by whoever changes the rate.
+    changing: Mutex<()>,
     time: Timeline,
     name: Arc<str>,
-    burst: u32,
     timeout: Duration,
     limited: Tally,
+}
+
+/// What is let through. It is written while the arrival time is [`CHANGING`], and counts with the arrival time that
+/// was read before it.
+struct Rate {
+    interval_nanos: Tally,
+    most_nanos: Tally,
+    burst: Tally,
+}
+
+impl Rate {
+    fn new(gcra: Gcra, burst: u32) -> Self {
+        let (interval, most) = gcra.nanos();
+        let [interval_nanos, most_nanos, burst] = [interval, most, burst.into()].map(Tally::new);
+        Self { interval_nanos, most_nanos, burst }
+    }
+
+    #[inline]
+    fn gcra(&self) -> Gcra {
+        let get = |number: &Tally| number.load(Ordering::Relaxed);
+        Gcra::of_nanos(get(&self.interval_nanos), get(&self.most_nanos))
+    }
+
+    fn burst(&self) -> u32 {
+        u32::try_from(self.burst.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
+    }
+
+    fn set(&self, gcra: Gcra, burst: u32) {
+        let (interval, most) = gcra.nanos();
+        self.interval_nanos.store(interval, Ordering::Relaxed);
+        self.most_nanos.store(most, Ordering::Relaxed);
+        self.burst.store(burst.into(), Ordering::Relaxed);
+    }
 }
 
 impl RateLimiter {
@@ -88,7 +124,7 @@ impl RateLimiter {
     #[inline]
     pub fn try_acquire(&self) -> Result<(), Limited> {
         let (inside, now) = (&*self.0, self.0.time.now());
-        match inside.advance(|arrival| inside.gcra.admit(arrival, now).map(|next| (next, ()))) {
+        match inside.advance(|arrival| inside.gcra().admit(arrival, now).map(|next| (next, ()))) {
             Ok(()) => Ok(()),
             Err(wait) => self.try_again(1, wait),
         }
@@ -119,7 +155,8 @@ impl RateLimiter {
     pub fn try_acquire_many(&self, permits: u32) -> Result<(), AcquireError> {
         self.check(permits)?;
         let (inside, now) = (&*self.0, self.0.time.now());
-        match inside.advance(|arrival| inside.gcra.admit_many(arrival, now, permits).map(|next| (next, ()))) {
+        match inside.advance(|arrival| inside.gcra().admit_many(arrival, now, permits).map(|next| (next, ())))
+        {
             Ok(()) => Ok(()),
             Err(wait) => Ok(self.try_again(permits, wait)?),
         }
@@ -214,12 +251,12 @@ impl RateLimiter {
     /// ```
     pub fn snapshot(&self) -> RateLimiterSnapshot {
         let inside = &*self.0;
-        let arrival = inside.arrival.load(Ordering::Relaxed);
+        let arrival = inside.settled();
         RateLimiterSnapshot {
             name: Arc::clone(&inside.name),
-            available: inside.gcra.available(arrival, inside.time.now()),
-            burst: inside.burst,
-            interval: Duration::from_nanos(inside.gcra.interval_nanos()),
+            available: inside.gcra().available(arrival, inside.time.now()),
+            burst: inside.rate.burst(),
+            interval: Duration::from_nanos(inside.gcra().interval_nanos()),
             limited: inside.limited.load(Ordering::Relaxed),
         }
     }
@@ -228,12 +265,33 @@ impl RateLimiter {
     pub(crate) fn try_acquire_some(&self, permits: u32) -> Result<u32, Limited> {
         let (inside, now) = (&*self.0, self.0.time.now());
         inside
-            .advance(|arrival| inside.gcra.admit_some(arrival, now, permits))
+            .advance(|arrival| inside.gcra().admit_some(arrival, now, permits))
             .map_err(|wait| inside.limited(wait))
     }
 
     pub(crate) fn burst(&self) -> u32 {
-        self.0.burst
+        self.0.rate.burst()
+    }
+
+    /// Takes a permit as [`acquire`](Self::acquire) does, for somebody who waits for its moment elsewhere: so long.
+    pub(crate) fn reserve(&self, patience: Patience) -> Result<Duration, Limited> {
+        let (now, at) = self.reserve_many(1, patience)?;
+        Ok(Duration::from_nanos(at - now))
+    }
+
+    /// So many in a period from now on, and so many at once, of each one at least. There are as many permits as there
+    /// were, if so many may be; who waits for one keeps its moment.
+    pub(crate) fn change(&self, limit: u32, period: Duration, burst: u32) {
+        let inside = &*self.0;
+        let _one = inside.changing.lock();
+        let (before, burst) = (inside.gcra(), burst.max(1));
+        let after = Gcra::new(limit, period, burst);
+        if (before, inside.rate.burst()) != (after, burst) {
+            let arrival = inside.arrival.swap(CHANGING, Ordering::AcqRel);
+            inside.rate.set(after, burst);
+            let arrival = before.carried(arrival, inside.time.now(), &after);
+            inside.arrival.store(arrival, Ordering::Release);
+        }
     }
 
     /// The clock was read before others took what there was then. If it is early by little there may be more by now:
@@ -246,22 +304,26 @@ impl RateLimiter {
         }
         let now = inside.time.now();
         inside
-            .advance(|arrival| inside.gcra.admit_many(arrival, now, permits).map(|next| (next, ())))
+            .advance(|arrival| inside.gcra().admit_many(arrival, now, permits).map(|next| (next, ())))
             .map_err(|wait| inside.limited(wait))
     }
 
     fn wait_for(&self, permits: u32, patience: Patience) -> Result<(), Limited> {
-        let inside = &*self.0;
-        let (now, latest) = inside.time.span(patience);
-        let at = inside
-            .advance(|arrival| inside.gcra.reserve(arrival, now, permits, latest))
-            .map_err(|wait| inside.limited(wait))?;
-        inside.time.wait(at);
+        let (_, at) = self.reserve_many(permits, patience)?;
+        self.0.time.wait(at);
         Ok(())
     }
 
+    /// Now, and the moment of the permits.
+    fn reserve_many(&self, permits: u32, patience: Patience) -> Result<(u64, u64), Limited> {
+        let inside = &*self.0;
+        let (now, latest) = inside.time.span(patience);
+        let at = inside.advance(|arrival| inside.gcra().reserve(arrival, now, permits, latest));
+        at.map(|at| (now, at)).map_err(|wait| inside.limited(wait))
+    }
+
     fn check(&self, permits: u32) -> Result<(), AcquireError> {
-        let (name, most) = (&self.0.name, self.0.burst);
+        let (name, most) = (&self.0.name, self.burst());
         if permits <= most {
             return Ok(());
         }
@@ -270,22 +332,52 @@ impl RateLimiter {
 }
 
 impl Inside {
-    /// Moves the arrival time on, if `decide` says so, in one step with what it decides by.
-    // ORDERING: Relaxed. The word is all there is: it orders nothing else, and its changes have an order of their own.
+    #[inline]
+    fn gcra(&self) -> Gcra {
+        self.rate.gcra()
+    }
+
+    /// Moves the arrival time on, if `decide` says so, in one step with what it decides by. That reads the rate after
+    /// the arrival time: whoever changes the rate changes both, so what was decided by halves does not go through.
+    // ORDERING: Acquire, with the Release of a change: who reads an arrival time reads the rate that it was left with,
+    // or a later one. Otherwise the word orders nothing, and its changes have an order of their own.
     #[inline]
     fn advance<T>(&self, decide: impl Fn(u64) -> Result<(u64, T), u64>) -> Result<T, u64> {
-        let mut arrival = self.arrival.load(Ordering::Relaxed);
+        let mut arrival = self.arrival.load(Ordering::Acquire);
         loop {
-            let (next, decided) = decide(arrival)?;
+            if arrival == CHANGING {
+                arrival = self.settled();
+            }
+            let (next, decided) = match decide(arrival) {
+                Ok(decided) => decided,
+                Err(wait) if self.is_still(arrival) => return Err(wait),
+                Err(_) => {
+                    arrival = self.arrival.load(Ordering::Acquire);
+                    continue;
+                }
+            };
             if mutant!(StampBlindly) {
                 self.arrival.store(next, Ordering::Relaxed);
                 return Ok(decided);
             }
-            match self.arrival.compare_exchange_weak(arrival, next, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.arrival.compare_exchange_weak(arrival, next, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return Ok(decided),
                 Err(changed) => arrival = changed,
             }
         }
+    }
+
+    /// The arrival time while nobody changes the rate.
+    #[cold]
+    fn settled(&self) -> u64 {
+        let _none = self.changing.lock();
+        self.arrival.load(Ordering::Acquire)
+    }
+
+    /// Whether a refusal stands: the rate may have been changed after the arrival time was read.
+    fn is_still(&self, arrival: u64) -> bool {
+        fence(Ordering::Acquire);
+        self.arrival.load(Ordering::Relaxed) == arrival
     }
 
     #[cold]
@@ -361,6 +453,60 @@ mod tests {
         assert_eq!(limiter.try_acquire_many(0), Ok(()));
         hand.advance(Duration::from_millis(100));
         assert_eq!((limiter.try_acquire_many(3), limiter.snapshot().available), (Ok(()), 0));
+    }
+
+    #[test]
+    fn a_change_while_many_take_neither_gives_nor_takes_a_permit() {
+        let limiter = RateLimiter::new("x", 1000, 3_600_000 * SECOND);
+        let (passed, is_over) = (AtomicU32::new(0), std::sync::atomic::AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // An hour for each, and a day: both directions, with and without room for more.
+                for (hours, burst) in [(1, 1000), (24, 2000), (1, 5000)].into_iter().cycle() {
+                    limiter.change(1, hours * 3600 * SECOND, burst);
+                    if is_over.load(Ordering::SeqCst) {
+                        return;
+                    }
+                }
+            });
+            let take = || {
+                for _ in 0..500 {
+                    passed.fetch_add(limiter.try_acquire().is_ok().into(), Ordering::SeqCst);
+                }
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+            threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+            is_over.store(true, Ordering::SeqCst);
+        });
+        assert_eq!((passed.into_inner(), limiter.snapshot().available), (1000, 0));
+    }
+
+    #[test]
+    fn a_limit_that_reaches_to_the_end_of_time_can_be_changed_too() {
+        let (limiter, hand) = limiter(1, Duration::from_nanos(u64::MAX / 2 + 1), 1);
+        assert!(limiter.try_acquire().is_ok() && limiter.try_acquire().is_err());
+        limiter.change(1, SECOND, 1);
+        assert!(limiter.try_acquire().is_err());
+        hand.advance(SECOND);
+        assert_eq!(limiter.try_acquire(), Ok(()));
+        limiter.change(0, Duration::ZERO, 0);
+        hand.advance(Duration::from_nanos(1));
+        assert_eq!((limiter.try_acquire(), limiter.snapshot().burst), (Ok(()), 1));
+    }
+
+    #[test]
+    fn who_waits_for_a_permit_keeps_its_moment_when_the_rate_is_changed() {
+        let (limiter, hand) = limiter(1, SECOND, 1);
+        assert_eq!(limiter.acquire(Duration::ZERO), Ok(()));
+        assert_eq!(limiter.reserve(Duration::MAX.into()), Ok(SECOND));
+        limiter.change(10, SECOND, 1);
+        assert_eq!(
+            limiter.reserve(Duration::MAX.into()),
+            Ok(Duration::from_millis(200)),
+            "the second who waits"
+        );
+        hand.advance(Duration::from_millis(300));
+        assert_eq!(limiter.try_acquire(), Ok(()));
     }
 
     #[test]

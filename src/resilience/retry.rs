@@ -18,7 +18,7 @@ pub use stop::StopSignal;
 
 use super::backoff::{Delays, GAMMA, scramble};
 use super::classify::Classify;
-use super::waiting::within_the_callers;
+use super::patience::within_the_callers;
 use crate::service::deadline::Deadline;
 use crate::service::scope;
 use crate::sync::{AtomicU64, Ordering};
@@ -68,6 +68,12 @@ pub struct Retry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     terms: RetryBuilder,
+    life: Arc<Life>,
+}
+
+/// What goes on also when the terms are others.
+#[derive(Debug)]
+struct Life {
     /// The state of the generator SplitMix64.
     random: AtomicU64,
     tally: Tally,
@@ -191,7 +197,7 @@ impl Retry {
     /// What has become of the calls so far.
     pub fn snapshot(&self) -> RetrySnapshot {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let tally = &self.0.tally;
+        let tally = &self.0.life.tally;
         RetrySnapshot {
             name: Arc::clone(&self.0.terms.name),
             succeeded_without_retry: get(&tally.succeeded_without_retry),
@@ -238,7 +244,7 @@ impl Retry {
             terms.budget.iter().for_each(RetryBudget::give_back);
             return Err(halt);
         }
-        self.0.tally.retries.fetch_add(1, Ordering::Relaxed);
+        self.0.life.tally.retries.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -256,11 +262,11 @@ impl Retry {
     }
 
     fn random(&self) -> u64 {
-        scramble(self.0.random.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA))
+        scramble(self.0.life.random.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA))
     }
 
     fn succeeded(&self, this: Attempt) {
-        let Inner { terms, tally, .. } = &*self.0;
+        let (terms, tally) = (&self.0.terms, &self.0.life.tally);
         terms.budget.iter().for_each(RetryBudget::deposit);
         if this.number == 1 {
             tally.succeeded_without_retry.fetch_add(1, Ordering::Relaxed);
@@ -273,7 +279,7 @@ impl Retry {
     }
 
     fn gave_up<E>(&self, halt: Halt, this: Attempt, source: E) -> RetryError<E> {
-        let Inner { terms, tally, .. } = &*self.0;
+        let (terms, tally) = (&self.0.terms, &self.0.life.tally);
         let failed = if this.number == 1 { &tally.failed_without_retry } else { &tally.failed_with_retry };
         failed.fetch_add(1, Ordering::Relaxed);
         let detail = || format!("after attempt {}: {}", this.number, halt.text());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::LoadShedderBuilder;
+pub(crate) use builder::{DEFAULT_MAX_AGE, DEFAULT_MAX_DEPTH};
 
 use super::classify::Classify;
 use super::codel::Codel;
@@ -56,8 +57,8 @@ pub struct LoadShedder(Arc<Inside>);
 struct Inside {
     name: Arc<str>,
     time: Timeline,
-    max_depth: u64,
-    max_age: Duration,
+    max_depth: Tally,
+    max_age_nanos: Tally,
     codel: Option<Mutex<Codel>>,
     voice: Voice,
     /// How many tickets wait.
@@ -95,7 +96,8 @@ impl LoadShedder {
     /// Never.
     pub fn enter(&self) -> Result<Ticket, Shed> {
         let inside = &*self.0;
-        let add = |depth: u64| (depth < inside.max_depth).then_some(depth + 1);
+        let max_depth = inside.max_depth();
+        let add = |depth: u64| (depth < max_depth).then_some(depth + 1);
         match inside.depth.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
             Ok(_) => Ok(Ticket { inside: Arc::clone(&self.0), entered: inside.time.now() }),
             Err(depth) => Err(inside.too_deep(depth)),
@@ -125,10 +127,16 @@ impl LoadShedder {
     /// assert!(shedder.check(0, Duration::from_millis(1001)).is_err());
     /// ```
     pub fn check(&self, depth: u64, age: Duration) -> Result<(), Shed> {
-        if depth > self.0.max_depth {
+        if depth > self.0.max_depth() {
             return Err(self.0.too_deep(depth));
         }
         self.0.judge(self.0.time.now(), age)
+    }
+
+    /// So many may wait from now on, and for so long. Those who wait stay.
+    pub(crate) fn change(&self, max_depth: u64, max_age: Duration) {
+        self.0.max_depth.store(max_depth, Ordering::Relaxed);
+        self.0.max_age_nanos.store(nanos(max_age), Ordering::Relaxed);
     }
 
     /// How it stands now.
@@ -150,7 +158,7 @@ impl LoadShedder {
         LoadShedderSnapshot {
             name: Arc::clone(&inside.name),
             depth: inside.depth.load(Ordering::Relaxed),
-            max_depth: inside.max_depth,
+            max_depth: inside.max_depth(),
             shed_by_depth: inside.too_deep.load(Ordering::Relaxed),
             shed_by_age: inside.too_old.load(Ordering::Relaxed),
             shedding: inside.shed_at.load(Ordering::Relaxed) != 0,
@@ -160,11 +168,15 @@ impl LoadShedder {
 }
 
 impl Inside {
+    fn max_depth(&self) -> u64 {
+        self.max_depth.load(Ordering::Relaxed)
+    }
+
     /// Something has its turn and has waited for so long.
     fn judge(&self, now: u64, age: Duration) -> Result<(), Shed> {
         // Asked in any case: what is too old belongs to how long is waited, too.
         let passes = self.codel.as_ref().is_none_or(|codel| codel.lock().passes(now, nanos(age)));
-        if !passes || age > self.max_age {
+        if !passes || nanos(age) > self.max_age_nanos.load(Ordering::Relaxed) {
             return Err(self.too_old(now, age));
         }
         self.calm(now);
@@ -175,7 +187,7 @@ impl Inside {
     fn too_deep(&self, depth: u64) -> Shed {
         self.too_deep.fetch_add(1, Ordering::Relaxed);
         self.shedding(self.time.now(), || format!("{depth} wait"));
-        Shed::TooDeep { name: Arc::clone(&self.name), depth, most: self.max_depth }
+        Shed::TooDeep { name: Arc::clone(&self.name), depth, most: self.max_depth() }
     }
 
     #[cold]
@@ -236,8 +248,14 @@ impl Ticket {
     ///
     /// Never, save for others who do the same at this moment.
     pub fn begin(self) -> Result<(), Shed> {
+        self.check(Duration::ZERO)
+    }
+
+    /// It has its turn, and is counted until it is dropped; so long it had waited before it came.
+    pub(crate) fn check(&self, before: Duration) -> Result<(), Shed> {
         let now = self.inside.time.now();
-        self.inside.judge(now, Duration::from_nanos(now.saturating_sub(self.entered)))
+        let age = Duration::from_nanos(now.saturating_sub(self.entered));
+        self.inside.judge(now, age.saturating_add(before))
     }
 }
 
@@ -349,6 +367,22 @@ mod tests {
         let heard = Arc::new(Heard::default());
         let sink = Arc::clone(&heard) as Arc<dyn Sink>;
         (LoadShedder::builder("x").max_age(100 * MS).clock(clock).sink(sink), hand, heard)
+    }
+
+    #[test]
+    fn how_many_may_wait_and_how_long_can_be_said_anew() {
+        let (clock, hand) = Clock::manual();
+        let shedder = LoadShedder::builder("x").max_depth(2).clock(clock).build();
+        let (first, second) = (shedder.enter().expect("the first"), shedder.enter().expect("the second"));
+        shedder.change(1, 10 * MS);
+        assert!(matches!(shedder.enter(), Err(Shed::TooDeep { depth: 2, most: 1, .. })));
+        hand.advance(10 * MS);
+        assert!(first.check(Duration::ZERO).is_ok() && first.check(MS).is_err());
+        assert_eq!(shedder.snapshot().depth, 2, "a look does not end its wait");
+        drop(first);
+        hand.advance(MS);
+        shedder.change(u64::MAX, Duration::MAX);
+        assert!(second.begin().is_ok() && shedder.snapshot().depth == 0);
     }
 
     #[test]

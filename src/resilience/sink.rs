@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{complain, panic_text};
+use crate::sync::Mutex;
 
 /// Hears of what happens: never on a fast path, under no lock, on the thread of whoever causes it; so it must not
 /// block. A panic in it is contained and logged.
@@ -27,6 +28,11 @@ use crate::error::{complain, panic_text};
 pub trait Sink: Send + Sync + 'static {
     /// Something happened.
     fn event(&self, event: &Event);
+
+    /// Whether it wants to hear anything now: for one that does not, no event is made. Asked as it is told.
+    fn is_listening(&self) -> bool {
+        true
+    }
 }
 
 /// Something has happened to one thing of this room.
@@ -43,6 +49,34 @@ pub struct Event {
     pub at: Instant,
 }
 
+/// Whoever is said later, if anybody is.
+#[derive(Default)]
+pub(crate) struct Relay(Mutex<Option<Arc<dyn Sink>>>);
+
+impl Relay {
+    /// From now on it is this one, unless somebody was said before.
+    #[cfg(feature = "foundation")]
+    pub(crate) fn lead_to(&self, sink: Arc<dyn Sink>) {
+        self.0.lock().get_or_insert(sink);
+    }
+
+    fn sink(&self) -> Option<Arc<dyn Sink>> {
+        self.0.lock().clone()
+    }
+}
+
+impl Sink for Relay {
+    fn event(&self, event: &Event) {
+        if let Some(sink) = self.sink() {
+            sink.event(event);
+        }
+    }
+
+    fn is_listening(&self) -> bool {
+        self.sink().is_some_and(|sink| sink.is_listening())
+    }
+}
+
 /// Tells the sink, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Voice(Option<Arc<dyn Sink>>);
@@ -50,6 +84,11 @@ pub(crate) struct Voice(Option<Arc<dyn Sink>>);
 impl Voice {
     pub(crate) fn new(sink: Option<Arc<dyn Sink>>) -> Self {
         Self(sink)
+    }
+
+    /// Whether anybody hears it.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.as_ref().is_some_and(|sink| sink.is_listening())
     }
 
     /// The detail is made only for somebody who hears it.
@@ -60,7 +99,7 @@ impl Voice {
         at: Instant,
         detail: impl FnOnce() -> String,
     ) {
-        let Some(sink) = &self.0 else { return };
+        let Some(sink) = self.0.as_ref().filter(|sink| sink.is_listening()) else { return };
         let event = Event { source: Arc::clone(source), kind, detail: detail(), at };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sink.event(&event))) {
             complain(format_args!("the sink of `{source}` panicked: {}", panic_text(panic)));

@@ -127,7 +127,7 @@ impl Supervisor {
     }
 
     /// As [`supervisor`](Self::supervisor), behind the first `before` children that there are.
-    #[cfg(all(feature = "foundation", any(feature = "events", feature = "telemetry")))]
+    #[cfg(all(feature = "foundation", any(feature = "events", feature = "tasks", feature = "telemetry")))]
     pub(crate) fn supervisor_at(mut self, before: usize, nested: Supervisor) -> Self {
         let plan = Arc::new(nested.into_plan());
         self.children.insert(before, Arc::new(SupervisorChild { plan }));

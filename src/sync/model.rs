@@ -145,6 +145,7 @@ pub(crate) enum Mutant {
     CallBeforeRoom,
     CallRetired,
     ChangeBlindly,
+    ClaimTwice,
     ClearKept,
     CloseEarly,
     CloseTwice,
@@ -175,11 +176,13 @@ pub(crate) enum Mutant {
     LeaveForAll,
     LeaveGrant,
     LeaveInTwoSteps,
+    LeaveUnlooked,
     LeaveUnpassed,
     LookAwayBlindly,
     LookFirst,
     OrderWithoutRecheck,
     OvertakeBlindly,
+    ParkBlindly,
     ProbeBlindly,
     PublishBlindly,
     PublishSilently,
@@ -472,17 +475,17 @@ impl<T> Snapshot<T> {
     }
 
     /// As [`load`](Self::load).
-    #[cfg(any(feature = "config", feature = "telemetry"))]
+    #[cfg(any(feature = "config", feature = "resilience", feature = "telemetry"))]
     pub(crate) fn peek(&self) -> Peek<T> {
         Peek(self.load())
     }
 }
 
 /// A short look at the value of a [`Snapshot`].
-#[cfg(any(feature = "config", feature = "telemetry"))]
+#[cfg(any(feature = "config", feature = "resilience", feature = "telemetry"))]
 pub(crate) struct Peek<T>(Arc<T>);
 
-#[cfg(any(feature = "config", feature = "telemetry"))]
+#[cfg(any(feature = "config", feature = "resilience", feature = "telemetry"))]
 impl<T> std::ops::Deref for Peek<T> {
     type Target = Arc<T>;
 

@@ -166,7 +166,7 @@ impl<T> Snapshot<T> {
     }
 
     /// The present value, without a count of its own where that can be spared: for a short look.
-    #[cfg(any(feature = "config", feature = "telemetry"))]
+    #[cfg(any(feature = "config", feature = "resilience", feature = "telemetry"))]
     #[inline]
     pub(crate) fn peek(&self) -> Peek<T> {
         Peek(self.0.load())
@@ -174,10 +174,10 @@ impl<T> Snapshot<T> {
 }
 
 /// A short look at the value of a [`Snapshot`].
-#[cfg(any(feature = "config", feature = "telemetry"))]
+#[cfg(any(feature = "config", feature = "resilience", feature = "telemetry"))]
 pub(crate) struct Peek<T>(arc_swap::Guard<Arc<T>>);
 
-#[cfg(any(feature = "config", feature = "telemetry"))]
+#[cfg(any(feature = "config", feature = "resilience", feature = "telemetry"))]
 impl<T> std::ops::Deref for Peek<T> {
     type Target = Arc<T>;
 

@@ -187,6 +187,11 @@ impl BreakerBuilder {
         CircuitBreaker { shared: Arc::new(shared) }
     }
 
+    /// The breaker that goes by these settings, whatever the options are.
+    pub(crate) fn build_with(self, settings: Settings) -> CircuitBreaker {
+        self.made(Arc::clone(&self.name), settings)
+    }
+
     /// What the options come to.
     pub(crate) fn settings(&self) -> Result<Settings, BreakerSettingsError> {
         self.options.settings(&self.name)

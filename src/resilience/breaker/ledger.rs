@@ -28,9 +28,9 @@ struct Recent {
 /// The calls that the rates are made of, and how many it takes for a rate.
 #[derive(Clone, Debug)]
 struct Calls {
+    kind: CallWindow,
     window: Window,
     minimum: u32,
-    moves_by_time: bool,
 }
 
 impl Ledger {
@@ -38,9 +38,9 @@ impl Ledger {
         let recent =
             settings.counted.map(|(most, within_nanos)| Recent { most, within_nanos, at: VecDeque::new() });
         let rate = settings.rate.map(|rate| Calls {
+            kind: rate.window,
             window: Window::new(rate.window),
             minimum: rate.minimum,
-            moves_by_time: matches!(rate.window, CallWindow::Time(_)),
         });
         Self {
             most_in_a_row: settings.consecutive,
@@ -51,6 +51,22 @@ impl Ledger {
         }
     }
 
+    /// The rules are these from now on. What is remembered counts under them, save the calls of a window of another
+    /// size or kind. Nothing is too bad by this alone: it shows when the next call ends.
+    pub(crate) fn change(&mut self, settings: &Settings) {
+        let mut after = Self::new(settings);
+        after.in_a_row = self.in_a_row;
+        if let (Some(after), Some(before)) = (&mut after.recent, self.recent.take()) {
+            after.at = before.at;
+        }
+        if let (Some(after), Some(before)) = (&mut after.rate, self.rate.take())
+            && after.kind == before.kind
+        {
+            after.window = before.window;
+        }
+        *self = after;
+    }
+
     /// Whether a call that went well is of any consequence.
     #[inline]
     pub(crate) fn wants_successes(&self) -> bool {
@@ -59,7 +75,7 @@ impl Ledger {
 
     /// Whether it matters when a call that went well has ended.
     pub(crate) fn wants_time(&self) -> bool {
-        self.rate.as_ref().is_some_and(|rate| rate.moves_by_time)
+        self.rate.as_ref().is_some_and(|rate| matches!(rate.kind, CallWindow::Time(_)))
     }
 
     /// One more call has ended. Why that is too bad, if it is.

@@ -23,6 +23,10 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedOpen, Self::Disabled, Self::MetricsOnly];
+
     /// Its name: `closed`, `open`, `half_open`, `forced_open`, `disabled`, `metrics_only`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -211,6 +215,22 @@ impl Machine {
         }
         if to.admits_all() {
             self.begin(to, now);
+        }
+        None
+    }
+
+    /// It goes by these settings from now on, and stays in its state: what is open stays open, for as long as it would
+    /// have if it had opened under them. Only probes may be enough by them to decide.
+    pub(crate) fn change(&mut self, settings: Settings, now: u64) -> Option<Change> {
+        if settings == self.settings {
+            return None;
+        }
+        self.ledger.change(&settings);
+        self.settings = settings;
+        match self.state {
+            BreakerState::Open => self.until = self.since.saturating_add(self.settings.wait(self.streak)),
+            BreakerState::HalfOpen => return self.verdict().map(|due| self.turn(due, now)),
+            _ => {}
         }
         None
     }

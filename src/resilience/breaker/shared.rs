@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::snapshot::BreakerSnapshot;
 use super::word::Word;
 use crate::resilience::sink::Voice;
-use crate::sync::{AtomicU64, Clock, Mutex, Ordering, mutant};
+use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering, mutant};
 
 /// What all clones of a breaker share: the machine behind a lock, and what calls can do without that lock.
 ///
@@ -27,9 +27,11 @@ pub(crate) struct Shared {
     until: AtomicU64,
     refusals: Refusals,
     machine: Mutex<Machine>,
-    /// A call that takes longer is slow.
-    slow_nanos: Option<u64>,
-    wants_time: bool,
+    /// A call that takes longer is slow; [`NEVER`] if none is. Written under the lock of the machine, as the next one.
+    slow_nanos: Figure,
+    /// Whether it matters when a call that went well has ended, as 0 or 1. To be late about it does no harm: a window
+    /// by time takes a moment that was not read for the last that was.
+    wants_time: Figure,
     clock: Clock,
     /// Times are counted from here.
     birth: Instant,
@@ -48,15 +50,17 @@ impl Shared {
         voice: Voice,
         is_coarse: bool,
     ) -> Self {
-        let slow_nanos = settings.slow_nanos;
+        let (slow_nanos, wants_time) = (Figure::default(), Figure::default());
+        slow_nanos.set(settings.slow_nanos.unwrap_or(NEVER));
         let mut machine = Machine::new(settings);
+        wants_time.set(machine.ledger().wants_time().into());
         Self {
-            word: AtomicU64::new(Word::of(&machine, slow_nanos.is_some()).0),
+            word: AtomicU64::new(Word::of(&machine, slow_nanos.get() != NEVER).0),
             until: AtomicU64::new(NEVER),
             refusals: Refusals::new(is_coarse),
-            wants_time: machine.ledger().wants_time(),
             machine: Mutex::new(machine),
             slow_nanos,
+            wants_time,
             birth: clock.now(),
             clock,
             name,
@@ -176,7 +180,9 @@ impl Shared {
     #[inline(never)]
     fn settle_with_care(&self, word: Word, generation: u64, outcome: Outcome, started: Option<u64>) {
         match outcome {
-            Outcome::Success if word.is_plain() && !self.wants_time => self.record_good(word, generation),
+            Outcome::Success if word.is_plain() && self.wants_time.get() == 0 => {
+                self.record_good(word, generation)
+            }
             // A probe that says nothing has to be given back.
             Outcome::Ignore if word.state() != BreakerState::HalfOpen => {}
             _ => self.record(word, generation, outcome, started),
@@ -200,7 +206,7 @@ impl Shared {
     fn record(&self, word: Word, generation: u64, outcome: Outcome, started: Option<u64>) {
         let now = self.now();
         let took = started.map_or(0, |started| now.saturating_sub(started));
-        let is_slow = self.slow_nanos.is_some_and(|most| took > most);
+        let is_slow = took > self.slow_nanos.get();
         let call = (outcome != Outcome::Ignore).then(|| Counts::one(outcome == Outcome::Failure, is_slow));
         let change = {
             let mut machine = self.machine.lock();
@@ -231,13 +237,19 @@ impl Shared {
     /// Shows what the machine, whose lock the caller has, has become.
     #[inline]
     fn publish(&self, machine: &Machine) -> Word {
-        let word = Word::of(machine, self.slow_nanos.is_some());
+        let word = Word::of(machine, self.slow_nanos.get() != NEVER);
         // Written when it is another, so that calls that change nothing take the line from nobody.
         if self.word.load(Ordering::Relaxed) != word.0 {
             self.until.store(machine.until(), Ordering::Relaxed);
             self.word.store(word.0, Ordering::Release);
         }
         word
+    }
+
+    /// Shows it also where the word is the same, and until when it holds is not.
+    fn publish_all(&self, machine: &Machine) {
+        self.until.store(machine.until(), Ordering::Relaxed);
+        self.publish(machine);
     }
 
     // ---- from outside --------------------------------------------------------------------
@@ -253,7 +265,18 @@ impl Shared {
         self.tell(change);
     }
 
-    fn tell(&self, change: Option<Change>) {
+    /// It goes by these settings from now on. What that has brought about is to be [told](Self::tell).
+    pub(crate) fn change(&self, settings: Settings) -> Option<Change> {
+        let now = self.now();
+        let mut machine = self.machine.lock();
+        self.slow_nanos.set(settings.slow_nanos.unwrap_or(NEVER));
+        let change = machine.change(settings, now);
+        self.wants_time.set(machine.ledger().wants_time().into());
+        self.publish_all(&machine);
+        change
+    }
+
+    pub(crate) fn tell(&self, change: Option<Change>) {
         let Some(change) = change else { return };
         let at = self.moment(change.at).unwrap_or(self.birth);
         self.voice.tell(&self.name, kind(change.to), at, || {

@@ -71,6 +71,41 @@ fn a_call_that_is_refused_is_not_made_and_is_counted() {
 }
 
 #[test]
+fn what_is_slow_can_be_said_anew_also_for_a_call_that_has_begun() {
+    let slow = |options: BreakerBuilder| options.sliding_window(CallWindow::Count(1));
+    let (breaker, hand) = timed(slow(CircuitBreaker::builder("db")));
+    let settings = |after: Option<Duration>| {
+        let options = slow(CircuitBreaker::builder("db"));
+        let options = after.into_iter().fold(options, BreakerBuilder::slow_call_duration_threshold);
+        options.settings().expect("they are good")
+    };
+    let takes = |time: Duration| breaker.call(|| Ok::<_, ()>(hand.advance(time))).is_ok();
+    assert!(takes(9 * SECOND));
+    breaker.change(settings(Some(SECOND))).tell();
+    let began_before = breaker.permit().expect("it is closed");
+    assert!(takes(SECOND) && breaker.state() == BreakerState::Closed);
+    breaker.change(settings(None)).tell();
+    hand.advance(2 * SECOND);
+    began_before.success();
+    assert_eq!(breaker.state(), BreakerState::Closed, "nothing is slow any more");
+    breaker.change(settings(Some(SECOND))).tell();
+    assert!(takes(SECOND + SECOND / 2));
+    assert_eq!((breaker.state(), breaker.snapshot().calls.slow), (BreakerState::Open, 1));
+}
+
+#[test]
+fn a_window_by_time_can_take_the_place_of_one_by_count() {
+    let (breaker, hand) = timed(CircuitBreaker::builder("db").sliding_window(CallWindow::Count(10)));
+    let by_time = CircuitBreaker::builder("db").sliding_window(CallWindow::Time(10 * SECOND)).settings();
+    assert_eq!(good(&breaker), Ok(()));
+    breaker.change(by_time.expect("they are good")).tell();
+    hand.advance(5 * SECOND);
+    assert_eq!((good(&breaker), breaker.snapshot().calls.calls), (Ok(()), 1));
+    hand.advance(9 * SECOND);
+    assert_eq!(breaker.snapshot().calls.calls, 1, "it is counted when it was, not at the beginning");
+}
+
+#[test]
 fn a_refusal_says_until_when() {
     let (breaker, hand) = timed(quick());
     breaker.open();

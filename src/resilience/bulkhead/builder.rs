@@ -8,7 +8,7 @@ use crate::resilience::seats::Seats;
 use crate::sync::{Clock, Mutex, Tally};
 
 /// How much is done at once if nothing is said: resilience4j's `maxConcurrentCalls`.
-const DEFAULT_MAX_CONCURRENT_CALLS: u32 = 25;
+pub(crate) const DEFAULT_MAX_CONCURRENT_CALLS: u32 = 25;
 
 /// What a [`Bulkhead`] is like.
 ///

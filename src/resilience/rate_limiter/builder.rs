@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Inside, RateLimiter};
+use super::{Inside, Rate, RateLimiter};
 use crate::gcra::Gcra;
 use crate::resilience::timeline::Timeline;
-use crate::sync::{AtomicU64, Clock, Tally};
+use crate::sync::{AtomicU64, Clock, Mutex, Tally};
 
 /// How many permits there are in a period if nothing is said: resilience4j's `limitForPeriod`.
 pub(crate) const DEFAULT_LIMIT: u32 = 50;
 /// The period if nothing is said: resilience4j's `limitRefreshPeriod`.
 pub(crate) const DEFAULT_PERIOD: Duration = Duration::from_nanos(500);
 /// How long [`call`](RateLimiter::call) waits if nothing is said: resilience4j's `timeoutDuration`.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a [`RateLimiter`] is like.
 ///
@@ -85,10 +85,10 @@ impl RateLimiterBuilder {
         let burst = self.burst.unwrap_or(self.limit);
         RateLimiter(Arc::new(Inside {
             arrival: AtomicU64::new(0),
-            gcra: Gcra::new(self.limit, self.period, burst),
+            rate: Rate::new(Gcra::new(self.limit, self.period, burst), burst),
+            changing: Mutex::new(()),
             time: Timeline::new(self.clock),
             name: self.name,
-            burst,
             timeout: self.timeout,
             limited: Tally::new(0),
         }))

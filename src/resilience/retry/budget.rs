@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, Tally};
 
 /// How many tokens a budget holds if nothing else is said.
 pub const DEFAULT_MAX_TOKENS: u32 = 100;
@@ -37,8 +37,8 @@ pub struct RetryBudget(Arc<Bucket>);
 
 struct Bucket {
     /// In thousandths of a token, as the ratio.
-    most: u64,
-    ratio: u64,
+    most: Tally,
+    ratio: Tally,
     parts: AtomicU64,
 }
 
@@ -47,10 +47,21 @@ impl RetryBudget {
     /// At most `max_tokens`, of which each success gives back `token_ratio`: in thousandths, from 0 to 1000 tokens;
     /// not a number counts as 0.
     pub fn new(max_tokens: u32, token_ratio: f64) -> Self {
-        let most = u64::from(max_tokens) * PARTS_PER_TOKEN;
-        // Saturates, and takes what is not a number for 0.
-        let ratio = (token_ratio.clamp(0.0, 1000.0) * PARTS_PER_TOKEN as f64).round() as u64;
-        Self(Arc::new(Bucket { most, ratio, parts: AtomicU64::new(most) }))
+        let (most, ratio) = (parts(max_tokens), ratio(token_ratio));
+        Self(Arc::new(Bucket {
+            most: Tally::new(most),
+            ratio: Tally::new(ratio),
+            parts: AtomicU64::new(most),
+        }))
+    }
+
+    /// At most so many from now on, and so much for each success. There are as many tokens as there were, or as many
+    /// as may be.
+    pub(crate) fn change(&self, max_tokens: u32, token_ratio: f64) {
+        let most = parts(max_tokens);
+        self.0.most.store(most, Ordering::Relaxed);
+        self.0.ratio.store(ratio(token_ratio), Ordering::Relaxed);
+        self.0.parts.fetch_min(most, Ordering::Relaxed);
     }
 
     /// Takes a token for a retry. `false` where there is none.
@@ -67,14 +78,14 @@ impl RetryBudget {
     /// Something succeeded. One look where the bucket is full.
     #[inline]
     pub fn deposit(&self) {
-        if self.0.parts.load(Ordering::Relaxed) < self.0.most {
-            self.add(self.0.ratio);
+        if self.0.parts.load(Ordering::Relaxed) < self.0.most.load(Ordering::Relaxed) {
+            self.add(self.0.ratio.load(Ordering::Relaxed));
         }
     }
 
     #[cold]
     fn add(&self, more: u64) {
-        let add = |parts: u64| Some((parts + more).min(self.0.most));
+        let add = |parts: u64| Some((parts + more).min(self.0.most.load(Ordering::Relaxed)));
         let _ = self.0.parts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
@@ -83,6 +94,15 @@ impl RetryBudget {
         // It fits: there are no more than were given as a `u32`.
         u32::try_from(self.0.parts.load(Ordering::Relaxed) / PARTS_PER_TOKEN).unwrap_or(u32::MAX)
     }
+}
+
+fn parts(tokens: u32) -> u64 {
+    u64::from(tokens) * PARTS_PER_TOKEN
+}
+
+fn ratio(of_a_token: f64) -> u64 {
+    // Saturates, and takes what is not a number for 0.
+    (of_a_token.clamp(0.0, 1000.0) * PARTS_PER_TOKEN as f64).round() as u64
 }
 
 /// 100 tokens, and a tenth of one for each success.
@@ -123,6 +143,20 @@ mod tests {
             assert_eq!(budget.tokens(), then, "{ratio}");
         }
         assert!(!RetryBudget::new(0, 1.0).withdraw());
+    }
+
+    #[test]
+    fn a_change_fills_nothing_up_and_takes_what_does_not_fit() {
+        let budget = RetryBudget::new(3, 0.0);
+        assert!(budget.withdraw());
+        budget.change(10, 2.0);
+        assert_eq!(budget.tokens(), 2);
+        budget.deposit();
+        assert_eq!(budget.tokens(), 4);
+        budget.change(1, 2.0);
+        assert_eq!(budget.tokens(), 1);
+        budget.deposit();
+        assert_eq!(budget.tokens(), 1);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::budget::RetryBudget;
 use super::stop::StopSignal;
-use super::{Inner, Retry, Tally};
+use super::{Inner, Life, Retry, Tally};
 use crate::resilience::backoff::Schedule;
 use crate::resilience::sink::{Sink, Voice};
 use crate::sync::{AtomicU64, Clock};
@@ -105,6 +105,13 @@ impl RetryBuilder {
     /// The retry.
     pub fn build(self) -> Retry {
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(&self.name));
-        Retry(Arc::new(Inner { terms: self, random: AtomicU64::new(seed), tally: Tally::default() }))
+        let life = Life { random: AtomicU64::new(seed), tally: Tally::default() };
+        Retry(Arc::new(Inner { terms: self, life: Arc::new(life) }))
+    }
+
+    /// The retry that goes on where that one is: with its chance, and its count.
+    pub(crate) fn build_after(self, before: &Retry) -> Retry {
+        let life = Arc::clone(&before.0.life);
+        Retry(Arc::new(Inner { terms: self, life }))
     }
 }

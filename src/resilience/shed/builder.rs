@@ -11,9 +11,9 @@ use crate::resilience::timeline::{Timeline, nanos};
 use crate::sync::{AtomicU64, Clock, Mutex, Tally};
 
 /// How many wait at most if nothing is said.
-const DEFAULT_MAX_DEPTH: u64 = 1024;
+pub(crate) const DEFAULT_MAX_DEPTH: u64 = 1024;
 /// How long somebody waits at most if nothing is said: whoever asked has gone by then, often.
-const DEFAULT_MAX_AGE: Duration = Duration::from_secs(1);
+pub(crate) const DEFAULT_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// What a [`LoadShedder`] is like.
 ///
@@ -85,8 +85,8 @@ impl LoadShedderBuilder {
         LoadShedder(Arc::new(Inside {
             name: self.name,
             time: Timeline::new(self.clock),
-            max_depth: self.max_depth,
-            max_age: self.max_age,
+            max_depth: Tally::new(self.max_depth),
+            max_age_nanos: Tally::new(nanos(self.max_age)),
             codel,
             voice: Voice::new(self.sink),
             depth: AtomicU64::new(0),

@@ -68,6 +68,77 @@ fn it_opens_at_so_many_failures_in_a_row_and_a_success_begins_the_row_anew() {
     assert_eq!(call(&mut machine, bad(), 0), BreakerState::Open);
 }
 
+fn changed(machine: &mut Machine, options: &Options, now: u64) -> Option<BreakerState> {
+    let settings = options.settings("a").expect("they are good");
+    machine.change(settings, now).map(|change| change.to)
+}
+
+#[test]
+fn what_is_open_stays_open_when_the_settings_change_for_as_long_as_they_say() {
+    let mut machine = machine(&quick());
+    assert_eq!(call(&mut machine, bad(), SECOND), BreakerState::Open);
+    let longer = Options { wait: Duration::from_secs(10), ..quick() };
+    assert_eq!(changed(&mut machine, &longer, 2 * SECOND), None);
+    assert_eq!((machine.state(), machine.until()), (BreakerState::Open, 11 * SECOND));
+    assert_eq!(changed(&mut machine, &quick(), 5 * SECOND), None);
+    assert_eq!((machine.state(), machine.until()), (BreakerState::Open, 2 * SECOND));
+    assert!(probe(&mut machine, 5 * SECOND).is_some());
+}
+
+#[test]
+fn what_was_forced_stays_forced_when_the_settings_change() {
+    for state in [BreakerState::ForcedOpen, BreakerState::Disabled, BreakerState::MetricsOnly] {
+        let mut machine = machine(&quick());
+        machine.ask(state, 0);
+        assert_eq!(changed(&mut machine, &Options::default(), 1), None);
+        assert_eq!((machine.state(), machine.until()), (state, NEVER));
+    }
+}
+
+#[test]
+fn probes_that_are_enough_by_other_settings_decide_and_none_waits_for_ever() {
+    let many = Options { permitted: 10, minimum: Some(10), failure_rate: Some(50.0), ..quick() };
+    let (mut machine, now) = half_open(&many);
+    let probes: Vec<_> = (0..4).filter_map(|_| probe(&mut machine, now)).collect();
+    assert_eq!(end(&mut machine, probes[0], Some(bad()), now), BreakerState::HalfOpen);
+    assert_eq!(end(&mut machine, probes[1], Some(good()), now), BreakerState::HalfOpen);
+    let few = Options { permitted: 3, ..many.clone() };
+    assert_eq!(changed(&mut machine, &few, now), None, "two of three");
+    assert_eq!((machine.probing(), probe(&mut machine, now)), (2, None), "those under way count");
+    let fewer = Options { permitted: 2, ..many };
+    assert_eq!(changed(&mut machine, &fewer, now), Some(BreakerState::Open), "one of two failed");
+    assert_eq!(end(&mut machine, probes[2], Some(good()), now), BreakerState::Open, "of before");
+}
+
+#[test]
+fn what_is_remembered_counts_under_other_rules_save_a_window_of_another_kind() {
+    let rates = Options { window: Some(CallWindow::Count(4)), minimum: Some(4), ..Options::default() };
+    let mut machine = machine(&rates);
+    for outcome in [good(), good()] {
+        call(&mut machine, outcome, 0);
+    }
+    call(&mut machine, bad(), 0);
+    let stricter = Options { failure_rate: Some(40.0), ..rates.clone() };
+    assert_eq!(changed(&mut machine, &stricter, 0), None);
+    assert_eq!(machine.ledger().counts(0).0, Counts { calls: 3, failed: 1, slow: 0 });
+    let other = Options { window: Some(CallWindow::Count(5)), consecutive: Some(2), ..rates };
+    assert_eq!(changed(&mut machine, &other, 0), None);
+    assert_eq!((machine.ledger().counts(0).0, machine.ledger().in_a_row()), (Counts::default(), 1));
+    assert_eq!(call(&mut machine, bad(), 0), BreakerState::Open, "the second in a row");
+}
+
+#[test]
+fn failures_within_a_time_are_remembered_over_a_change() {
+    let of = |most| Options { counted: Some((most, Duration::from_secs(10))), ..Options::default() };
+    let mut machine = machine(&of(5));
+    for at in 0..3 {
+        call(&mut machine, bad(), at * SECOND);
+    }
+    assert_eq!(changed(&mut machine, &of(2), 3 * SECOND), None);
+    assert_eq!(machine.state(), BreakerState::Closed, "not by the change");
+    assert_eq!(call(&mut machine, bad(), 4 * SECOND), BreakerState::Open);
+}
+
 #[test]
 fn it_opens_at_so_many_failures_within_the_time_whatever_went_well_in_between() {
     let options = Options { counted: Some((3, Duration::from_secs(10))), ..Options::default() };

@@ -1,0 +1,84 @@
+//! Policies whose settings are a part of a configuration.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use crate::config::{Config, Settings};
+use crate::resilience::{Policy, PolicySettings};
+use crate::service::context::Context;
+use crate::service::service::{Init, Next, Service};
+use crate::supervisor::spec::{ChildSpec, child};
+
+/// Has a policy go by what its configuration says now, if it does not.
+type Rule = Arc<dyn Fn() + Send + Sync>;
+
+/// Has policies follow their configurations. What was said while it was away, it finds when it begins.
+pub(super) struct PolicyKeeper {
+    rules: Arc<[Rule]>,
+}
+
+/// A configuration has changed.
+pub(super) struct Look;
+
+/// What is to follow what.
+#[derive(Default)]
+pub(super) struct PolicyRules {
+    rules: Vec<Rule>,
+    subscribe: Vec<Box<dyn FnOnce(&ChildSpec<PolicyKeeper>)>>,
+}
+
+impl PolicyRules {
+    pub(super) fn add<T: Settings>(
+        &mut self,
+        config: &Config<T>,
+        policy: &Policy,
+        settings: impl Fn(&T) -> PolicySettings + Send + Sync + 'static,
+    ) {
+        let (followed, policy) = (config.clone(), policy.clone());
+        self.rules.push(Arc::new(move || follow(&policy, settings(&followed.snapshot()))));
+        let config = config.clone();
+        self.subscribe.push(Box::new(move |keeper| {
+            // The whole is a path.
+            let _ = config.subscribe_service("", &keeper.handle(), |_| Look);
+        }));
+    }
+
+    /// The service, if it has anything to do.
+    pub(super) fn keeper(self) -> Option<ChildSpec<PolicyKeeper>> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let rules: Arc<[Rule]> = self.rules.into();
+        let keeper = child("policies", move || PolicyKeeper { rules: Arc::clone(&rules) });
+        self.subscribe.into_iter().for_each(|subscribe| subscribe(&keeper));
+        Some(keeper)
+    }
+}
+
+fn follow(policy: &Policy, settings: PolicySettings) {
+    if policy.settings() == settings {
+        return;
+    }
+    if let Err(error) = policy.change(settings) {
+        log::error!("the settings of the policy `{}` stay as they are: {error}", policy.name());
+    }
+}
+
+impl Service for PolicyKeeper {
+    type Msg = Look;
+    type Error = Infallible;
+
+    fn init(&mut self, _: &mut Context<Self>) -> Result<Init, Infallible> {
+        self.rules.iter().for_each(|rule| rule());
+        Ok(Init::Ready)
+    }
+
+    fn handle(&mut self, Look: Look, _: &mut Context<Self>) -> Result<Next, Infallible> {
+        self.rules.iter().for_each(|rule| rule());
+        Ok(Next::Continue)
+    }
+
+    fn label(_: &Look) -> &'static str {
+        "look"
+    }
+}

@@ -1,0 +1,370 @@
+//! What a pool is inside: the desk behind its lock, and those who are called.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::desk::{Call, Desk, Refusal, Waiting};
+use super::error::TaskError;
+use super::head::Key;
+use super::job::{Answer, Held, Job};
+use super::keeper::Order;
+use super::overflow::Overflow;
+use super::settings::Settings;
+use super::shared::{Shared, name, tally};
+use super::worker::Look;
+use crate::service::deadline::Deadline;
+use crate::service::handle::Handle;
+use crate::service::scope;
+use crate::service::wait::{SenderQueue, yield_as_sender};
+use crate::sync::{AtomicU64, Clock, Mutex, Ordering};
+
+/// What all handles of a pool share with its workers.
+pub(crate) struct Crew {
+    pub(super) shared: Shared,
+    pub(super) settings: Settings,
+    /// No user's code runs under its lock, and nothing of the user's is dropped there.
+    desk: Mutex<Desk<Held>>,
+    /// Those who wait for room in the queue.
+    senders: SenderQueue,
+    /// Tasks in the queue that somebody has claimed. About: who counts one and who finds it are not in step.
+    husks: AtomicU64,
+    hands: Vec<Mutex<Option<Handle<Look>>>>,
+    pub(super) keeper: Mutex<Option<Handle<Order>>>,
+}
+
+/// What a worker has done: a task, and whether it was its own to run.
+pub(crate) struct Done {
+    pub(super) job: Held,
+    pub(super) has_run: bool,
+}
+
+impl Crew {
+    pub(crate) fn new(shared: Shared, settings: Settings) -> Self {
+        let Settings { queue, fewest, most, per_key, .. } = settings;
+        let desk = Desk::new(queue, fewest, most, per_key.unwrap_or(usize::MAX));
+        let hands = (0..most).map(|_| Mutex::new(None)).collect();
+        let (senders, husks, keeper) = (SenderQueue::default(), AtomicU64::new(0), Mutex::new(None));
+        Self { shared, settings, desk: Mutex::new(desk), senders, husks, hands, keeper }
+    }
+
+    /// What is read or changed at the desk.
+    pub(super) fn desk<R>(&self, look: impl FnOnce(&mut Desk<Held>) -> R) -> R {
+        look(&mut self.desk.lock())
+    }
+
+    // ---- tasks come ----------------------------------------------------------------------
+
+    /// Takes a task in, and waits for room as the rule says; the task that is not taken was not touched.
+    pub(super) fn submit(&self, job: Held, due: Option<Instant>, overflow: Overflow) -> Result<(), Refusal> {
+        if scope::is_fenced() {
+            return Err(Refusal::Closed);
+        }
+        let waiting = self.waiting(job);
+        match self.offer(waiting, due) {
+            Ok(()) => {
+                self.shared.calm();
+                Ok(())
+            }
+            Err((waiting, Refusal::Full)) => self.overflowed(waiting, due, overflow),
+            Err((_, refusal)) => Err(refusal),
+        }
+    }
+
+    #[inline]
+    fn waiting(&self, job: Held) -> Waiting<Held> {
+        let key = self.settings.per_key.and_then(|_| job.head().key.clone());
+        Waiting { job, key }
+    }
+
+    #[inline]
+    fn offer(&self, waiting: Waiting<Held>, due: Option<Instant>) -> Result<(), (Waiting<Held>, Refusal)> {
+        if let Some(due) = due {
+            return self.offer_later(waiting, due);
+        }
+        let call = self.desk(|desk| desk.submit(waiting))?;
+        self.call(call);
+        Ok(())
+    }
+
+    fn offer_later(&self, waiting: Waiting<Held>, due: Instant) -> Result<(), (Waiting<Held>, Refusal)> {
+        if self.desk(|desk| desk.submit_at(due, waiting))? {
+            self.order(Order::Look);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn overflowed(
+        &self,
+        waiting: Waiting<Held>,
+        due: Option<Instant>,
+        overflow: Overflow,
+    ) -> Result<(), Refusal> {
+        let waiting = match self.offer_after_purge(waiting, due) {
+            Err((waiting, Refusal::Full)) => waiting,
+            settled => return settled.map_err(|(_, refusal)| refusal),
+        };
+        match overflow {
+            Overflow::Shed => Err(Refusal::Full),
+            Overflow::Block(patience) => self.block(waiting, due, patience),
+            Overflow::CallerRuns if due.is_none() && self.run_here(&*waiting.job) => {
+                tally(&self.shared.counts.caller_ran);
+                Ok(())
+            }
+            Overflow::CallerRuns => Err(Refusal::Full),
+        }
+    }
+
+    /// Once more, without those that somebody else has claimed.
+    fn offer_after_purge(
+        &self,
+        waiting: Waiting<Held>,
+        due: Option<Instant>,
+    ) -> Result<(), (Waiting<Held>, Refusal)> {
+        if self.husks.load(Ordering::Relaxed) != 0 {
+            let husks = self.desk(|desk| desk.purge(|job| !job.head().is_claimed()));
+            self.husks.fetch_sub(husks.len() as u64, Ordering::Relaxed);
+        }
+        self.offer(waiting, due)
+    }
+
+    fn block(&self, waiting: Waiting<Held>, due: Option<Instant>, patience: Duration) -> Result<(), Refusal> {
+        let clock = &self.shared.clock;
+        let until = within_the_callers(Deadline::from(clock.now(), patience), clock);
+        let mut outcome = Err((waiting, Refusal::Full));
+        yield_as_sender(|| {
+            outcome = self.once_more(std::mem::replace(&mut outcome, Ok(())), due);
+            !is_full(&outcome)
+        });
+        while is_full(&outcome) {
+            let place = self.senders.join();
+            outcome = self.once_more(outcome, due);
+            while is_full(&outcome) && !place.is_called() {
+                if until.has_passed(self.shared.clock.now()) {
+                    self.senders.leave(&place);
+                    return self.once_more(outcome, due).map_err(|(_, refusal)| refusal);
+                }
+                self.shared.clock.park(until.instant());
+            }
+            if is_full(&outcome) {
+                outcome = self.once_more(outcome, due); // called
+            } else {
+                self.senders.leave(&place);
+            }
+        }
+        outcome.map_err(|(_, refusal)| refusal)
+    }
+
+    fn once_more(&self, outcome: Offered, due: Option<Instant>) -> Offered {
+        match outcome {
+            Err((waiting, Refusal::Full)) => self.offer_after_purge(waiting, due),
+            settled => settled,
+        }
+    }
+
+    // ---- tasks go ------------------------------------------------------------------------
+
+    /// A worker's next task. What it has done is counted first, under the same lock.
+    #[inline]
+    pub(super) fn next(&self, worker: usize, done: Option<&Done>) -> Option<Held> {
+        let next = self.desk(|desk| {
+            if let Some(done) = done {
+                desk.done(self.key(&*done.job), done.has_run);
+            }
+            desk.take(worker)
+        });
+        if next.is_some() {
+            self.senders.call_one();
+        }
+        next
+    }
+
+    /// A worker has done something, and takes nothing more.
+    pub(super) fn put_down(&self, done: &Done) {
+        let call = self.desk(|desk| {
+            desk.done(self.key(&*done.job), done.has_run);
+            desk.nudge()
+        });
+        self.call(call);
+    }
+
+    /// A task that a worker took was somebody else's.
+    pub(super) fn was_husk(&self) {
+        self.husks.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Runs a task on the thread of whoever spawns it, for it did not get into the queue. `false` if its key does not allow that.
+    fn run_here(&self, job: &dyn Job) -> bool {
+        let run = || {
+            job.head().claim();
+            job.run(&self.shared);
+        };
+        !self.shared.is_halting() && self.by_a_guest(job, run).is_some()
+    }
+
+    /// Runs a task on the thread of its joiner, if nobody has it and its key allows that.
+    #[inline]
+    pub(super) fn run_for_joiner<T>(&self, answer: &dyn Answer<T>) -> Option<Result<T, TaskError>> {
+        if answer.head().is_claimed() || self.shared.is_halting() || scope::is_fenced() {
+            return None;
+        }
+        self.by_a_guest(answer.as_job(), || {
+            self.claim_for_joiner(answer.as_job()).then(|| answer.run_for_joiner(&self.shared))
+        })
+        .flatten()
+    }
+
+    /// What a thread does that is none of the pool's, as its key allows.
+    #[inline]
+    fn by_a_guest<R>(&self, job: &dyn Job, run: impl FnOnce() -> R) -> Option<R> {
+        let key = self.key(job);
+        if key.is_some_and(|key| !self.desk(|desk| desk.begin_key(key))) {
+            return None;
+        }
+        let result = run(); // panics are contained inside
+        if let Some(key) = key {
+            self.call(self.desk(|desk| desk.end_key(key)));
+        }
+        Some(result)
+    }
+
+    /// Takes a task out of the queue if that is easily done, and claims it; else it is a husk from now on.
+    #[inline]
+    fn claim_for_joiner(&self, job: &dyn Job) -> bool {
+        let me = std::ptr::from_ref(job).cast::<()>();
+        let withdrawn = self.desk(|desk| desk.withdraw(|held| Arc::as_ptr(held).cast::<()>() == me));
+        let is_mine = job.head().claim();
+        match (is_mine, withdrawn.is_some()) {
+            (true, true) => self.senders.call_one(),
+            (true, false) => {
+                tally(&self.shared.counts.joined);
+                self.left_husk();
+            }
+            (false, true) => self.withdrew_husk(),
+            (false, false) => {}
+        }
+        is_mine
+    }
+
+    /// What a joiner took out of the queue had been claimed by another, who counts a husk.
+    #[cold]
+    fn withdrew_husk(&self) {
+        self.desk(|desk| desk.figures.withdrawn -= 1);
+        self.was_husk();
+    }
+
+    /// A task that waits was claimed by one who is no worker: there is room.
+    pub(super) fn left_husk(&self) {
+        self.husks.fetch_add(1, Ordering::Relaxed);
+        self.senders.call_one();
+    }
+
+    /// The key, where keys are limited.
+    #[inline]
+    fn key<'a>(&self, job: &'a dyn Job) -> Option<&'a Key> {
+        self.settings.per_key.and(job.head().key.as_ref())
+    }
+
+    pub(super) fn waiting_count(&self) -> usize {
+        let husks = usize::try_from(self.husks.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        let waiting = self.desk(|desk| desk.waiting());
+        // It is below zero for a moment where who finds one is before who counts it.
+        if husks > waiting { waiting } else { waiting - husks }
+    }
+
+    // ---- calls ---------------------------------------------------------------------------
+
+    #[inline]
+    pub(super) fn call(&self, call: Call) {
+        if let Some(worker) = call.wake {
+            self.wake(worker);
+        }
+        if call.hire {
+            self.order(Order::Hire);
+        }
+    }
+
+    #[inline]
+    fn wake(&self, worker: usize) {
+        let hand = self.hands[worker].lock().clone();
+        // One call at most is under way to a worker; one that is gone has said so, and others are called.
+        if let Some(hand) = hand {
+            let _ = hand.cast(Look);
+        }
+    }
+
+    /// An order that finds no keeper is not lost: he looks at everything when he begins.
+    fn order(&self, order: Order) {
+        let keeper = self.keeper.lock().clone();
+        if let Some(keeper) = keeper {
+            let _ = keeper.cast(order);
+        }
+    }
+
+    // ---- workers and the keeper ----------------------------------------------------------
+
+    pub(super) fn arrived(&self, worker: usize, hand: Handle<Look>) {
+        let before = self.hands[worker].lock().replace(hand);
+        drop(before);
+        self.desk(|desk| desk.arrived(worker));
+    }
+
+    pub(super) fn left(&self, worker: usize) {
+        self.call(self.desk(|desk| desk.left(worker)));
+        let hand = self.hands[worker].lock().take();
+        drop(hand);
+    }
+
+    /// No task begins, and those that run are to end.
+    pub(super) fn halt(&self) {
+        self.desk(|desk| desk.halt());
+        self.shared.set_halting(true);
+    }
+
+    pub(super) fn resume(&self) {
+        self.shared.set_halting(false);
+        let calls = self.desk(|desk| desk.resume());
+        calls.into_iter().for_each(|call| self.call(call));
+    }
+
+    /// The pool is gone for good: what waits ends, and nothing comes any more.
+    pub(super) fn close(&self) {
+        let left = self.desk(|desk| desk.close());
+        self.husks.store(0, Ordering::Relaxed);
+        self.senders.call_all();
+        let keeper = self.keeper.lock().take();
+        drop(keeper);
+        for waiting in left.iter().filter(|waiting| waiting.job.head().claim()) {
+            tally(&self.shared.counts.stopped);
+            waiting.job.end(&self.shared, self.shared.stopped(waiting.job.head()));
+        }
+    }
+
+    /// Ends a task that nobody has begun, or tells the one that runs.
+    pub(super) fn cancel(&self, job: &dyn Job) {
+        let head = job.head();
+        head.cancel();
+        if head.claim() {
+            tally(&self.shared.counts.cancelled);
+            job.end(&self.shared, TaskError::Cancelled { name: name(head) });
+            self.left_husk();
+        }
+    }
+}
+
+type Offered = Result<(), (Waiting<Held>, Refusal)>;
+
+fn is_full(outcome: &Offered) -> bool {
+    matches!(outcome, Err((_, Refusal::Full)))
+}
+
+/// Who waits in a handler waits no longer than that handler's caller.
+pub(super) fn within_the_callers(deadline: Deadline, clock: &Clock) -> Deadline {
+    inherited(clock).map_or(deadline, |inherited| inherited.min(deadline))
+}
+
+/// By when the caller of the present handler wants its answer, where this is a handler.
+#[inline]
+pub(super) fn inherited(clock: &Clock) -> Option<Deadline> {
+    scope::me().and_then(|me| me.inherited_deadline(clock.now()))
+}

@@ -1,0 +1,380 @@
+//! Who of the workers takes what, and what waits.
+//!
+//! The whole of a pool's decisions, as a table without a lock, a thread or a clock. `J` is a task; workers are numbers below the most
+//! that there may be. A worker that finds nothing is idle from that moment, under the same lock; a task that comes calls one that is
+//! idle under the same lock. So no call is lost, and no one is called twice.
+//!
+//! | a worker is | and becomes | when |
+//! |---|---|---|
+//! | away | asked for | more wait than are on their way to them |
+//! | asked for, away | busy | it [arrives](Desk::arrived) |
+//! | busy | idle | it [takes](Desk::take) and there is nothing |
+//! | idle | called | a task comes |
+//! | called | busy | it takes |
+//! | idle | busy | it takes without having been called |
+//! | idle | away | it [retires](Desk::retire), above the fewest |
+//! | any | away | it has [left](Desk::left) |
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::head::Key;
+use super::keys::{Keys, unwanted};
+use super::later::Later;
+
+/// The tasks of a pool that wait, and its workers.
+#[derive(Debug)]
+pub(crate) struct Desk<J> {
+    capacity: usize,
+    fewest: usize,
+    ready: VecDeque<Waiting<J>>,
+    keys: Keys<Waiting<J>>,
+    later: Later<Waiting<J>>,
+    seats: Vec<Seat>,
+    /// The last one to sit down is the first to be called: the others may retire.
+    idle: Vec<usize>,
+    is_hiring: bool,
+    is_halted: bool,
+    is_closed: bool,
+    pub(crate) figures: Figures,
+}
+
+/// A task, and its key where keys are limited.
+#[derive(Debug)]
+pub(crate) struct Waiting<J> {
+    pub(crate) job: J,
+    pub(crate) key: Option<Key>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seat {
+    Away,
+    Asked,
+    Idle,
+    Called,
+    Busy,
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Tasks that were taken into the queue.
+    pub(crate) accepted: u64,
+    /// Tasks that workers have run to their ends.
+    pub(crate) completed: u64,
+    /// Tasks that their joiners took out of the queue.
+    pub(crate) withdrawn: u64,
+    /// Tasks that workers run now.
+    pub(crate) running: usize,
+    /// The most that waited.
+    pub(crate) high_water: usize,
+}
+
+/// What is to be done after a change, once the lock is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Call {
+    /// This worker is to look.
+    pub(crate) wake: Option<usize>,
+    /// One more worker is to be asked for: see [`Desk::hire`].
+    pub(crate) hire: bool,
+}
+
+/// Why a task was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Full,
+    Closed,
+}
+
+impl<J> Desk<J> {
+    pub(crate) fn new(capacity: usize, fewest: usize, most: usize, most_of_a_key: usize) -> Self {
+        Self {
+            capacity,
+            fewest,
+            ready: VecDeque::new(),
+            keys: Keys::new(most_of_a_key),
+            later: Later::new(),
+            seats: vec![Seat::Away; most],
+            idle: Vec::with_capacity(most),
+            is_hiring: false,
+            is_halted: false,
+            is_closed: false,
+            figures: Figures::default(),
+        }
+    }
+
+    // ---- tasks ---------------------------------------------------------------------------
+
+    /// A task comes.
+    #[inline]
+    pub(crate) fn submit(&mut self, waiting: Waiting<J>) -> Result<Call, (Waiting<J>, Refusal)> {
+        if let Some(refusal) = self.refusal() {
+            return Err((waiting, refusal));
+        }
+        self.accepted();
+        self.ready.push_back(waiting);
+        Ok(self.call())
+    }
+
+    /// A task comes that is not to begin before `due`. Whether it is the first of those now.
+    pub(crate) fn submit_at(
+        &mut self,
+        due: Instant,
+        waiting: Waiting<J>,
+    ) -> Result<bool, (Waiting<J>, Refusal)> {
+        if let Some(refusal) = self.refusal() {
+            return Err((waiting, refusal));
+        }
+        self.accepted();
+        Ok(self.later.push(due, waiting))
+    }
+
+    /// What is due is ready; the calls of those that are to look.
+    pub(crate) fn begin_due(&mut self, now: Instant) -> Vec<Call> {
+        let mut calls = Vec::new();
+        while let Some(waiting) = self.later.pop(now) {
+            self.ready.push_back(waiting);
+            calls.push(self.call());
+        }
+        calls
+    }
+
+    /// When the next is due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.later.next()
+    }
+
+    /// A worker has its hands free. Without a task it is idle, until it is called.
+    #[inline]
+    pub(crate) fn take(&mut self, worker: usize) -> Option<J> {
+        let next = if self.is_halted { None } else { self.next() };
+        match next {
+            Some(_) => {
+                self.stand_up(worker);
+                self.figures.running += 1;
+            }
+            None => self.sit_down(worker),
+        }
+        next
+    }
+
+    /// The first that may run.
+    #[inline]
+    fn next(&mut self) -> Option<J> {
+        loop {
+            let Waiting { job, key } = self.ready.pop_front()?;
+            let Some(key) = key else { return Some(job) };
+            if self.keys.enter(&key) {
+                return Some(job);
+            }
+            self.keys.wait(&Key::clone(&key), Waiting { job, key: Some(key) });
+        }
+    }
+
+    /// A worker has done what it took; `has_run` unless somebody else had claimed it. The one that waits for its key is the next to
+    /// be taken.
+    #[inline]
+    pub(crate) fn done(&mut self, key: Option<&Key>, has_run: bool) {
+        self.figures.running = self.figures.running.saturating_sub(1);
+        self.figures.completed += u64::from(has_run);
+        if let Some(key) = key {
+            self.leave(key);
+        }
+    }
+
+    /// The joiner of a task wants to run it: takes it out, if it is the first or the last that waits. What has a key goes on waiting.
+    #[inline]
+    pub(crate) fn withdraw(&mut self, is_it: impl Fn(&J) -> bool) -> Option<J> {
+        let is_it = |waiting: &Waiting<J>| waiting.key.is_none() && is_it(&waiting.job);
+        let waiting = if self.ready.back().is_some_and(is_it) {
+            self.ready.pop_back()
+        } else if self.ready.front().is_some_and(is_it) {
+            self.ready.pop_front()
+        } else {
+            None
+        };
+        self.figures.withdrawn += u64::from(waiting.is_some());
+        waiting.map(|waiting| waiting.job)
+    }
+
+    /// Somebody who is no worker wants to run a task of that key. Whether it may; then it [ends](Self::end_key) it.
+    pub(crate) fn begin_key(&mut self, key: &Key) -> bool {
+        self.keys.enter(key)
+    }
+
+    pub(crate) fn end_key(&mut self, key: &Key) -> Call {
+        if self.leave(key) { self.call() } else { Call::default() }
+    }
+
+    fn leave(&mut self, key: &Key) -> bool {
+        let Some(next) = self.keys.leave(key) else { return false };
+        self.ready.push_front(next); // it has waited longer than all that are ready
+        true
+    }
+
+    /// Takes out all that nobody wants any more.
+    pub(crate) fn purge(&mut self, mut is_wanted: impl FnMut(&J) -> bool) -> Vec<Waiting<J>> {
+        let mut out = self.keys.purge(|waiting| is_wanted(&waiting.job));
+        out.extend(unwanted(&mut self.ready, |waiting| is_wanted(&waiting.job)));
+        out.extend(self.later.purge(|waiting| is_wanted(&waiting.job)));
+        out
+    }
+
+    /// How many wait.
+    #[inline]
+    pub(crate) fn waiting(&self) -> usize {
+        self.ready.len() + self.keys.waiting() + self.later.len()
+    }
+
+    /// How many keys there are of which something runs.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    #[inline]
+    fn refusal(&self) -> Option<Refusal> {
+        if self.is_closed {
+            return Some(Refusal::Closed);
+        }
+        (self.waiting() >= self.capacity).then_some(Refusal::Full)
+    }
+
+    #[inline]
+    fn accepted(&mut self) {
+        self.figures.accepted += 1;
+        self.figures.high_water = self.figures.high_water.max(self.waiting() + 1);
+    }
+
+    // ---- workers -------------------------------------------------------------------------
+
+    /// One more is ready: who is to look.
+    #[inline]
+    fn call(&mut self) -> Call {
+        if self.is_halted {
+            return Call::default();
+        }
+        if let Some(worker) = self.idle.pop() {
+            self.seats[worker] = Seat::Called;
+            return Call { wake: Some(worker), hire: false };
+        }
+        Call { wake: None, hire: self.wants_one_more() && !std::mem::replace(&mut self.is_hiring, true) }
+    }
+
+    /// Whether more are ready than workers on their way to them.
+    fn wants_one_more(&self) -> bool {
+        let can_grow = self.seats.len() > self.fewest;
+        can_grow && !self.is_halted && self.count(Seat::Away) > 0 && self.ready.len() > self.on_their_way()
+    }
+
+    fn on_their_way(&self) -> usize {
+        self.count(Seat::Called) + self.count(Seat::Asked)
+    }
+
+    fn count(&self, seat: Seat) -> usize {
+        self.seats.iter().filter(|&&other| other == seat).count()
+    }
+
+    /// The next worker to be started, if one more is wanted. Once there is none, it is told when there is.
+    pub(crate) fn hire(&mut self) -> Option<usize> {
+        let free = self.seats.iter().position(|&seat| seat == Seat::Away);
+        let Some(worker) = free.filter(|_| self.wants_one_more()) else {
+            self.is_hiring = false;
+            return None;
+        };
+        self.seats[worker] = Seat::Asked;
+        Some(worker)
+    }
+
+    /// It could not be started. What waits goes on waiting.
+    pub(crate) fn not_hired(&mut self, worker: usize) {
+        if self.seats[worker] == Seat::Asked {
+            self.seats[worker] = Seat::Away;
+        }
+        self.is_hiring = false;
+    }
+
+    /// Whoever hires has begun anew.
+    pub(crate) fn hire_anew(&mut self) {
+        self.seats.iter_mut().filter(|seat| **seat == Seat::Asked).for_each(|seat| *seat = Seat::Away);
+        self.is_hiring = true;
+    }
+
+    /// A worker has started. It looks for a task next.
+    pub(crate) fn arrived(&mut self, worker: usize) {
+        self.forget(worker);
+        self.seats[worker] = Seat::Busy;
+    }
+
+    /// An idle worker wants to go. Whether it may: it was not called, and enough others are there.
+    pub(crate) fn retire(&mut self, worker: usize) -> bool {
+        if self.seats[worker] != Seat::Idle || self.crew() <= self.fewest {
+            return false;
+        }
+        self.forget(worker);
+        true
+    }
+
+    /// A worker is gone, for whatever reason. Another may have to take what it was called for.
+    pub(crate) fn left(&mut self, worker: usize) -> Call {
+        self.forget(worker);
+        self.nudge()
+    }
+
+    /// If something is ready that nobody may have been called for: who is to look.
+    pub(crate) fn nudge(&mut self) -> Call {
+        if self.ready.is_empty() { Call::default() } else { self.call() }
+    }
+
+    /// How many workers are there.
+    pub(crate) fn crew(&self) -> usize {
+        self.seats.len() - self.count(Seat::Away) - self.count(Seat::Asked)
+    }
+
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// It may look without having been called.
+    #[inline]
+    fn stand_up(&mut self, worker: usize) {
+        if self.seats[worker] == Seat::Idle {
+            self.idle.retain(|&idle| idle != worker);
+        }
+        self.seats[worker] = Seat::Busy;
+    }
+
+    fn sit_down(&mut self, worker: usize) {
+        if self.seats[worker] != Seat::Idle {
+            self.seats[worker] = Seat::Idle;
+            self.idle.push(worker);
+        }
+    }
+
+    fn forget(&mut self, worker: usize) {
+        self.seats[worker] = Seat::Away;
+        self.idle.retain(|&idle| idle != worker);
+    }
+
+    // ---- the pool ------------------------------------------------------------------------
+
+    /// No task begins from here on.
+    pub(crate) fn halt(&mut self) {
+        self.is_halted = true;
+    }
+
+    /// Tasks begin again, or for the first time; the calls of those that are to look.
+    pub(crate) fn resume(&mut self) -> Vec<Call> {
+        (self.is_halted, self.is_closed) = (false, false);
+        (0..self.ready.len()).map(|_| self.call()).collect()
+    }
+
+    /// No task comes any more; those that wait are handed back.
+    pub(crate) fn close(&mut self) -> Vec<Waiting<J>> {
+        self.is_closed = true;
+        self.purge(|_| false)
+    }
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests;

@@ -1,0 +1,149 @@
+//! What is known of a task whatever it computes: its word, its name, who waits.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::states::{ALONE, CANCELLED, CLAIMED, DONE, WAITED};
+use crate::service::deadline::Deadline;
+use crate::service::wait::spin_as_caller;
+use crate::sync::{self, AtomicU8, Clock, Mutex, Ordering, Thread, mutant};
+
+/// What tasks must not run at once with too many of, if that was said.
+pub(crate) type Key = Arc<str>;
+
+/// What is known of a task whatever it computes.
+///
+/// Its word decides all races: see [`states`](super::states). The seats are for those who park, each taken before the
+/// word is looked at again, so that no wake is lost.
+pub(crate) struct Head {
+    word: AtomicU8,
+    seats: Mutex<Seats>,
+    pub(super) name: Cow<'static, str>,
+    pub(super) key: Option<Key>,
+    pub(super) deadline: Deadline,
+}
+
+#[derive(Default)]
+struct Seats {
+    joiner: Option<Thread>,
+    sleeper: Option<Thread>,
+}
+
+// ORDERING: AcqRel on every change of the word. Who claims a task sees what was put into it; who sees `DONE` sees the
+// outcome; of a joiner that sits down and a runner that ends one sees the other.
+impl Head {
+    pub(super) fn new(name: Cow<'static, str>, key: Option<Key>, deadline: Deadline) -> Self {
+        Self { word: AtomicU8::new(0), seats: Mutex::new(Seats::default()), name, key, deadline }
+    }
+
+    /// Makes the task the calling thread's, to run it or to end it. `false` if it is another's.
+    #[inline]
+    pub(crate) fn claim(&self) -> bool {
+        if mutant!(ClaimTwice) {
+            let word = self.word.load(Ordering::Acquire);
+            self.word.fetch_or(CLAIMED, Ordering::AcqRel);
+            return word & CLAIMED == 0;
+        }
+        self.set(CLAIMED) & CLAIMED == 0
+    }
+
+    /// Whether somebody has it, or had it.
+    #[inline]
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.has(CLAIMED)
+    }
+
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.has(DONE)
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.has(CANCELLED)
+    }
+
+    /// The outcome is there. `false` if nobody will ask for it: then it is to be dropped.
+    #[inline]
+    pub(super) fn finish(&self) -> bool {
+        let word = self.set(DONE);
+        if word & WAITED != 0 {
+            self.wake_joiner();
+        }
+        word & ALONE == 0
+    }
+
+    #[cold]
+    fn wake_joiner(&self) {
+        let joiner = self.seats.lock().joiner.take();
+        if let Some(thread) = joiner {
+            thread.unpark();
+        }
+    }
+
+    /// Nobody will ask for the outcome. Whether it is there already: then it is to be dropped.
+    pub(super) fn leave_alone(&self) -> bool {
+        if mutant!(LeaveUnlooked) {
+            let is_done = self.is_done();
+            self.set(ALONE);
+            return is_done;
+        }
+        self.set(ALONE) & DONE != 0
+    }
+
+    /// It is to end soon.
+    pub(super) fn cancel(&self) {
+        self.set(CANCELLED);
+        let sleeper = self.seats.lock().sleeper.take();
+        if let Some(thread) = sleeper {
+            thread.unpark();
+        }
+    }
+
+    /// Waits until the outcome is there. `false` when the deadline came first.
+    pub(super) fn wait(&self, clock: &Clock, deadline: Deadline) -> bool {
+        spin_as_caller(|| self.is_done()) || self.park(clock, deadline)
+    }
+
+    #[cold]
+    fn park(&self, clock: &Clock, deadline: Deadline) -> bool {
+        self.seats.lock().joiner = Some(sync::current_thread());
+        let mut word = if mutant!(ParkBlindly) { 0 } else { self.set(WAITED) };
+        if mutant!(ParkBlindly) {
+            self.set(WAITED);
+        }
+        while word & DONE == 0 {
+            if deadline.instant().is_some_and(|at| clock.now() >= at) {
+                return self.is_done();
+            }
+            clock.park(deadline.instant());
+            word = self.word.load(Ordering::Acquire);
+        }
+        true
+    }
+
+    /// The calling thread is about to sleep in the task: [`cancel`](Self::cancel) wakes it. It looks whether the task is
+    /// cancelled before it parks.
+    pub(super) fn sit_down(&self) {
+        self.seats.lock().sleeper = Some(sync::current_thread());
+    }
+
+    pub(super) fn stand_up(&self) {
+        self.seats.lock().sleeper = None;
+    }
+
+    /// Whether it is too late to begin. The clock is read where there is a deadline.
+    pub(super) fn is_late(&self, now: impl FnOnce() -> Instant) -> bool {
+        self.deadline.instant().is_some_and(|at| now() >= at)
+    }
+
+    #[inline]
+    fn set(&self, bit: u8) -> u8 {
+        self.word.fetch_or(bit, Ordering::AcqRel)
+    }
+
+    #[inline]
+    fn has(&self, bit: u8) -> bool {
+        self.word.load(Ordering::Acquire) & bit != 0
+    }
+}

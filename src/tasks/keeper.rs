@@ -1,0 +1,107 @@
+//! Who starts threads where more are needed, and tasks when they are due.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::crew::Crew;
+use super::pool;
+use crate::error::complain;
+use crate::service::context::Context;
+use crate::service::exit::Exit;
+use crate::service::service::{Init, Next, Service};
+use crate::service::timers::TimerRef;
+use crate::supervisor::reference::SupervisorRef;
+use crate::sync::{AtomicBool, Ordering};
+
+/// The pool's own service: the last to start and the first to stop, so that with it the pool begins and halts.
+pub(crate) struct Keeper {
+    crew: Arc<Crew>,
+    workers: SupervisorRef,
+    /// Whether somebody will tell when this child is gone for good.
+    is_watched: Arc<AtomicBool>,
+    timer: Option<TimerRef>,
+}
+
+/// What it is to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// One more thread may be needed.
+    Hire,
+    /// A task is due, or another is the first to be.
+    Look,
+}
+
+impl Keeper {
+    pub(crate) fn new(crew: Arc<Crew>, workers: SupervisorRef, is_watched: Arc<AtomicBool>) -> Self {
+        Self { crew, workers, is_watched, timer: None }
+    }
+
+    /// The pool has ended when this child is gone for good.
+    fn watch(&self, cx: &Context<Self>) {
+        if self.is_watched.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (crew, is_watched) = (Arc::clone(&self.crew), Arc::clone(&self.is_watched));
+        let gone = move |_| {
+            is_watched.store(false, Ordering::Release);
+            crew.close();
+        };
+        cx.handle().core().watchers.add(Box::new(gone));
+    }
+
+    fn hire(&self) {
+        while let Some(worker) = self.crew.desk(|desk| desk.hire()) {
+            if let Err(error) = self.workers.start_child(pool::worker(&self.crew, worker)) {
+                self.crew.desk(|desk| desk.not_hired(worker));
+                return complain(format_args!("`{}` gets no more threads: {error}", self.crew.shared.name));
+            }
+        }
+    }
+
+    fn begin_due(&mut self, cx: &mut Context<Self>) {
+        let now = cx.now();
+        let (calls, next) = self.crew.desk(|desk| (desk.begin_due(now), desk.next_due()));
+        calls.into_iter().for_each(|call| self.crew.call(call));
+        if let Some(timer) = self.timer.take() {
+            cx.cancel(timer);
+        }
+        self.timer = next.map(|due| cx.send_at(due, Order::Look));
+    }
+}
+
+impl Service for Keeper {
+    type Msg = Order;
+    type Error = Infallible;
+
+    fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Infallible> {
+        self.watch(cx);
+        let before = self.crew.keeper.lock().replace(cx.handle());
+        drop(before);
+        self.crew.desk(|desk| desk.hire_anew());
+        self.crew.resume();
+        // Not here: the supervisor waits for this.
+        cx.send_after(Duration::ZERO, Order::Hire);
+        cx.send_after(Duration::ZERO, Order::Look);
+        Ok(Init::Ready)
+    }
+
+    fn handle(&mut self, order: Order, cx: &mut Context<Self>) -> Result<Next, Infallible> {
+        match order {
+            Order::Hire => self.hire(),
+            Order::Look => self.begin_due(cx),
+        }
+        Ok(Next::Continue)
+    }
+
+    fn terminate(&mut self, _: &Exit) {
+        self.crew.halt();
+    }
+
+    fn label(order: &Order) -> &'static str {
+        match order {
+            Order::Hire => "hire",
+            Order::Look => "look",
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Models of the room's protocols: the crate's own code, in every order of events, on the stand-ins of `sync/model.rs`.
+//! Each has a mutant, a known-wrong variant of the same code, that it must find.
+
+mod claim;
+
+use crate::sync::checks::{finds, holds, joined, thread};
+use crate::sync::model::Mutant;

@@ -1,0 +1,109 @@
+//! A thread of a pool.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::crew::{Crew, Done};
+use super::job::{Held, Job};
+use crate::service::context::Context;
+use crate::service::deadline::Limit;
+use crate::service::exit::Exit;
+use crate::service::incarnation::Incarnation;
+use crate::service::reply::Slot;
+use crate::service::scope;
+use crate::service::service::{Init, Next, Service};
+
+/// So many tasks are run before it looks whether it was asked anything.
+const AT_ONCE: usize = 32;
+
+/// A thread of a pool: runs one task after the other. It keeps nothing: the next incarnation begins where this one ended.
+pub(crate) struct Worker {
+    crew: Arc<Crew>,
+    number: usize,
+}
+
+/// There may be a task.
+pub(crate) struct Look;
+
+impl Worker {
+    pub(crate) fn new(crew: Arc<Crew>, number: usize) -> Self {
+        Self { crew, number }
+    }
+
+    /// Whether there may be more.
+    fn work(&self, cx: &Context<Self>) -> bool {
+        let mut done = None;
+        for _ in 0..AT_ONCE {
+            if cx.is_stopping() {
+                break;
+            }
+            let Some(job) = self.crew.next(self.number, done.as_ref()) else { return false };
+            done = Some(self.run(job));
+        }
+        done.iter().for_each(|done| self.crew.put_down(done));
+        !cx.is_stopping()
+    }
+
+    fn run(&self, job: Held) -> Done {
+        let has_run = job.head().claim();
+        if has_run {
+            within_its_deadline(&*job, || job.run(&self.crew.shared));
+        } else {
+            self.crew.was_husk();
+        }
+        Done { job, has_run }
+    }
+}
+
+/// What a task calls inherits its deadline, as in a handler that of the caller.
+fn within_its_deadline(job: &dyn Job, work: impl FnOnce()) {
+    let deadline = job.head().deadline;
+    match scope::me().filter(|_| deadline.instant().is_some()) {
+        Some(me) => as_a_call(&me, Limit::By(deadline), work),
+        None => work(),
+    }
+}
+
+fn as_a_call(me: &Arc<Incarnation>, limit: Limit, work: impl FnOnce()) {
+    me.holds(Arc::clone(Slot::<()>::new(limit).ticket()));
+    work(); // a panic is contained inside
+    me.holds_no_more();
+}
+
+impl Service for Worker {
+    type Msg = Look;
+    type Error = Infallible;
+
+    fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Infallible> {
+        self.crew.arrived(self.number, cx.handle());
+        if self.crew.settings.fewest < self.crew.settings.most {
+            cx.set_idle_timeout(Some(self.crew.settings.keep_alive));
+        }
+        cx.send_after(Duration::ZERO, Look);
+        Ok(Init::Ready)
+    }
+
+    fn handle(&mut self, Look: Look, cx: &mut Context<Self>) -> Result<Next, Infallible> {
+        if self.work(cx) {
+            cx.send_after(Duration::ZERO, Look);
+        }
+        Ok(Next::Continue)
+    }
+
+    fn idle(&mut self, _: &mut Context<Self>) -> Result<Next, Infallible> {
+        let may_go = self.crew.desk(|desk| desk.retire(self.number));
+        Ok(if may_go { Next::Stop } else { Next::Continue })
+    }
+
+    fn terminate(&mut self, _: &Exit) {
+        // The seat of one that was abandoned is its successor's.
+        if !scope::is_fenced() {
+            self.crew.left(self.number);
+        }
+    }
+
+    fn label(_: &Look) -> &'static str {
+        "run"
+    }
+}
