@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// No interval, and no burst of them, is longer: 146 years. So nothing overflows in the first 146 years, which would let
+/// everything through.
+const LONGEST_NANOS: u64 = u64::MAX / 4;
+
 /// So many permits in a period, evenly, and so many at once.
 ///
 /// It is the virtual scheduling form of ITU-T I.371. All that is remembered is one number, the *theoretical arrival
@@ -273,7 +277,9 @@ mod tests {
         ) {
             let gcra = Gcra::new(permits, period, burst);
             let after = Gcra::new(other.0, other.1, other.2);
-            prop_assert!(after.available(gcra.carried(arrival, now, &after), now) <= gcra.available(arrival, now));
+            let early = now / 4;
+            let carried = gcra.carried(arrival, early, &after);
+            prop_assert!(after.available(carried, early) <= gcra.available(arrival, early));
             let admitted = gcra.admit_many(arrival, now, many);
             prop_assert!(admitted.is_err() || admitted >= Ok(now.max(arrival)));
             let some = gcra.admit_some(arrival, now, many);
@@ -312,6 +318,19 @@ mod tests {
             assert!(gcra.admit(0, 0).is_err() && gcra.admit(0, u64::MAX - 2).is_err(), "{gcra:?}");
         }
         assert_eq!(Gcra::per_second(3, 2), Gcra::new(3, SECOND, 2));
+    }
+
+    #[test]
+    fn a_period_without_end_lets_the_burst_through_and_no_more() {
+        for (burst, period) in
+            [(1, Duration::MAX), (1, Duration::from_nanos(u64::MAX - 5)), (3, (1 << 30) * SECOND)]
+        {
+            let (gcra, mut arrival) = (Gcra::new(1, period, burst), 0);
+            for _ in 0..burst {
+                arrival = gcra.admit(arrival, 7).expect("it is of the burst");
+            }
+            assert!(gcra.admit(arrival, 7).is_err() && gcra.admit(arrival, LONGEST_NANOS / 4).is_err());
+        }
     }
 
     #[test]

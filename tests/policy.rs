@@ -168,17 +168,14 @@ fn of_many_callers_of_a_breaker_that_is_half_open_no_more_get_through_than_there
 fn delays_and_waits_go_by_the_clock_of_the_policy_and_end_with_its_time_budget() {
     let retry =
         RetrySettings { max_attempts: 100, schedule: Schedule::constant(500 * MS), ..Default::default() };
-    let settings =
-        PolicySettings { time_budget: Some(3600 * SECOND), retry: Some(retry), ..Default::default() };
+    let settings = PolicySettings { time_budget: Some(2 * SECOND), retry: Some(retry), ..Default::default() };
     let (policy, hand, _) = timed(settings);
-    let before = hand.now();
-    let error = in_simulated_time(&hand, 50 * SECOND, || policy.run(|_| Err::<(), _>(ErrorKind::Transient)));
+    let error = in_simulated_time(&hand, 50 * MS, || policy.run(|_| Err::<(), _>(ErrorKind::Transient)));
     let error = error.expect_err("it never succeeds");
-    assert!(matches!(error, PolicyError::TimedOut { .. } | PolicyError::Failed { .. }));
-    assert!(
-        error.trail().waited <= 3600 * SECOND + 50 * SECOND && hand.now() - before >= error.trail().waited
-    );
-    assert!(error.trail().attempts > 1);
+    assert!(matches!(error, PolicyError::TimedOut { source: Some(ErrorKind::Transient), .. }), "{error:?}");
+    let trail = error.trail();
+    assert!((2..=4).contains(&trail.attempts), "{trail:?}");
+    assert!(trail.waited >= (trail.attempts - 1) * 500 * MS, "{trail:?}");
 }
 
 #[test]

@@ -287,7 +287,11 @@ impl RateLimiter {
         let (before, burst) = (inside.gcra(), burst.max(1));
         let after = Gcra::new(limit, period, burst);
         if (before, inside.rate.burst()) != (after, burst) {
-            let arrival = inside.arrival.swap(CHANGING, Ordering::AcqRel);
+            let arrival = if mutant!(ChangeBlindly) {
+                inside.arrival.load(Ordering::Acquire)
+            } else {
+                inside.arrival.swap(CHANGING, Ordering::AcqRel)
+            };
             inside.rate.set(after, burst);
             let arrival = before.carried(arrival, inside.time.now(), &after);
             inside.arrival.store(arrival, Ordering::Release);

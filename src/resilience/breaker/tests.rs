@@ -79,7 +79,13 @@ fn what_is_slow_can_be_said_anew_also_for_a_call_that_has_begun() {
         let options = after.into_iter().fold(options, BreakerBuilder::slow_call_duration_threshold);
         options.settings().expect("they are good")
     };
-    let takes = |time: Duration| breaker.call(|| Ok::<_, ()>(hand.advance(time))).is_ok();
+    let takes = |time: Duration| {
+        let work = || {
+            hand.advance(time);
+            Ok::<_, ()>(())
+        };
+        breaker.call(work).is_ok()
+    };
     assert!(takes(9 * SECOND));
     breaker.change(settings(Some(SECOND))).tell();
     let began_before = breaker.permit().expect("it is closed");

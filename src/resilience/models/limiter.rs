@@ -40,10 +40,34 @@ fn many_and_one() {
     assert_eq!(passed, 2);
 }
 
+/// Two take one each while there may be more at once: there are two, and not one more.
+fn one_each_and_a_change() {
+    let limiter = limiter();
+    let take = |limiter: RateLimiter| move || u32::from(limiter.try_acquire().is_ok());
+    let other = thread(take(limiter.clone()));
+    let change = thread({
+        let limiter = limiter.clone();
+        move || limiter.change(1, Duration::from_secs(2), 3)
+    });
+    let passed = take(limiter.clone())() + joined(other);
+    joined(change);
+    assert_eq!((passed, limiter.try_acquire().is_ok()), (2, false));
+}
+
 #[test]
 fn a_limiter_gives_what_there_is_and_not_more() {
     holds("one each", one_each);
     holds("many and one", many_and_one);
+}
+
+#[test]
+fn a_change_of_the_rate_neither_gives_nor_takes_a_permit() {
+    holds("one each and a change", one_each_and_a_change);
+}
+
+#[test]
+fn a_change_that_overwrites_what_was_taken_meanwhile_is_found() {
+    finds(Mutant::ChangeBlindly, one_each_and_a_change);
 }
 
 #[test]

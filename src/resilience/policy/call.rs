@@ -141,7 +141,7 @@ impl<'a, J> PolicyCall<'a, J> {
                 run.succeeded();
                 Ok(keep(value))
             }
-            Err(error) => self.policy.rescue(run, error, substitute),
+            Err(error) => self.policy.rescue(&mut run, error, substitute),
         }
     }
 }
@@ -151,7 +151,7 @@ impl Policy {
     #[cold]
     fn rescue<U, E>(
         &self,
-        run: Run<'_>,
+        run: &mut Run<'_>,
         mut error: PolicyError<E>,
         substitute: impl FnOnce(&PolicyError<E>) -> Result<U, Option<NoFallback>>,
     ) -> Result<U, PolicyError<E>> {

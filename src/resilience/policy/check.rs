@@ -39,6 +39,28 @@ pub struct PolicySettingsError {
     pub expected: &'static str,
 }
 
+impl PolicySettings {
+    /// Whether a policy of that name can be of them.
+    ///
+    /// # Errors
+    ///
+    /// The first option that is out of its bounds.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use underpin::resilience::PolicySettings;
+    ///
+    /// let settings = PolicySettings { time_budget: Some(Duration::ZERO), ..Default::default() };
+    /// let error = settings.validate("store").unwrap_err();
+    /// assert_eq!((error.part, error.expected), ("time_budget", "more than no time"));
+    /// ```
+    pub fn validate(&self, name: &str) -> Result<(), PolicySettingsError> {
+        check(self, name).map(drop).map_err(|wrong| wrong.of(name))
+    }
+}
+
 /// Settings that can be, with what those of the breaker come to.
 pub(super) struct Checked {
     pub(super) settings: PolicySettings,

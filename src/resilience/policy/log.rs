@@ -16,11 +16,15 @@ pub(super) struct Log {
 }
 
 impl Log {
+    #[inline]
     pub(super) fn waited(&self, time: Duration) {
-        self.waited.set(self.waited.get().saturating_add(time));
+        if !time.is_zero() {
+            self.waited.set(self.waited.get().saturating_add(time));
+        }
     }
 
     /// An attempt begins, the first or after a pause.
+    #[inline]
     pub(super) fn attempt(&self, number: u32, now: impl FnOnce() -> Instant) {
         self.resume(now);
         self.attempts.set(number);

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::super::breaker::CircuitBreaker;
 use super::super::breaker::permit::Outcome;
-use super::super::bulkhead::{BulkheadError, BulkheadPermit};
+use super::super::bulkhead::{Bulkhead, BulkheadError, BulkheadPermit};
 use super::super::context::ErrorContext;
 use super::super::patience::{Patience, within_the_callers};
+use super::super::rate_limiter::RateLimiter;
 use super::super::retry::{Attempt, Retry, RetryError};
-use super::super::shed::{Shed, Ticket};
+use super::super::shed::{LoadShedder, Shed, Ticket};
 use super::Inside;
 use super::context::PolicyContext;
 use super::end::End;
@@ -61,34 +62,35 @@ impl<'a> Run<'a> {
         judge: &mut impl FnMut(&E) -> Fault,
         work: &mut impl FnMut(&PolicyContext<'_>) -> Result<T, E>,
     ) -> Result<T, PolicyError<E>> {
-        let ticket = self.enter(age)?;
-        self.keep_to_rate()?;
-        let _permit = self.sit()?;
+        let parts = self.parts;
+        let ticket = parts.shedder.as_ref().map(|shedder| self.enter(shedder, age)).transpose()?;
+        if let Some((limiter, timeout)) = &parts.limiter {
+            self.keep_to_rate(limiter, *timeout)?;
+        }
+        let _permit = parts.bulkhead.as_ref().map(|bulkhead| self.sit(bulkhead)).transpose()?;
         if let Some(ticket) = &ticket {
             ticket.check(age).map_err(|source| self.shed(source))?;
         }
-        match &self.parts.breaker {
-            None => self.in_time(judge, work),
+        match &parts.breaker {
+            None => self.begun(judge, work),
             Some(breaker) => self.through(breaker, judge, work),
         }
     }
 
-    fn enter<E>(&self, age: Duration) -> Result<Option<Ticket>, PolicyError<E>> {
-        let Some(shedder) = &self.parts.shedder else { return Ok(None) };
+    fn enter<E>(&self, shedder: &LoadShedder, age: Duration) -> Result<Ticket, PolicyError<E>> {
         let ticket = shedder.enter().map_err(|source| self.shed(source))?;
         if !age.is_zero() {
             // What is too late already does not wait for its turn.
             ticket.check(age).map_err(|source| self.shed(source))?;
         }
-        Ok(Some(ticket))
+        Ok(ticket)
     }
 
-    fn keep_to_rate<E>(&self) -> Result<(), PolicyError<E>> {
-        let Some((limiter, timeout)) = &self.parts.limiter else { return Ok(()) };
+    fn keep_to_rate<E>(&self, limiter: &RateLimiter, timeout: Duration) -> Result<(), PolicyError<E>> {
         let reserved = if timeout.is_zero() {
             limiter.try_acquire().map(|()| Duration::ZERO)
         } else {
-            limiter.reserve(Patience::In(*timeout))
+            limiter.reserve(Patience::In(timeout))
         };
         match reserved {
             Ok(Duration::ZERO) => Ok(()),
@@ -106,12 +108,11 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    fn sit<E>(&self) -> Result<Option<BulkheadPermit>, PolicyError<E>> {
-        let Some((bulkhead, patience)) = &self.parts.bulkhead else { return Ok(None) };
+    fn sit<E>(&self, (bulkhead, patience): &(Bulkhead, Patience)) -> Result<BulkheadPermit, PolicyError<E>> {
         match bulkhead.acquire_unless(&self.inside.means.stop, *patience) {
             Ok((permit, waited)) => {
                 self.log.waited(waited);
-                Ok(Some(permit))
+                Ok(permit)
             }
             Err(source) => Err(self.full(source, *patience)),
         }
@@ -125,7 +126,7 @@ impl<'a> Run<'a> {
         work: &mut impl FnMut(&PolicyContext<'_>) -> Result<T, E>,
     ) -> Result<T, PolicyError<E>> {
         let permit = breaker.permit().map_err(|source| PolicyError::Open { source, trail: self.trail() })?;
-        let result = self.in_time(judge, work);
+        let result = self.begun(judge, work);
         permit.report(self.outcome(&result));
         result
     }
@@ -143,13 +144,25 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// It has all that it needs.
     #[inline]
-    fn in_time<T, E>(
+    fn begun<T, E>(
         &mut self,
         judge: &mut impl FnMut(&E) -> Fault,
         work: &mut impl FnMut(&PolicyContext<'_>) -> Result<T, E>,
     ) -> Result<T, PolicyError<E>> {
-        let Some(budget) = self.parts.time_budget else { return self.attempts(judge, work) };
+        match self.parts.time_budget {
+            None => self.attempts(judge, work),
+            Some(budget) => self.in_time(budget, judge, work),
+        }
+    }
+
+    fn in_time<T, E>(
+        &mut self,
+        budget: Duration,
+        judge: &mut impl FnMut(&E) -> Fault,
+        work: &mut impl FnMut(&PolicyContext<'_>) -> Result<T, E>,
+    ) -> Result<T, PolicyError<E>> {
         let began = self.began.filter(|_| self.log.time_waited().is_zero());
         let now = began.unwrap_or_else(|| self.now());
         self.budget_end = Deadline::from(now, budget);
@@ -209,7 +222,7 @@ impl<'a> Run<'a> {
 
     /// It has a value. Nobody hears of one that did so at once, and in time.
     #[inline]
-    pub(super) fn succeeded(mut self) {
+    pub(super) fn succeeded(&mut self) {
         self.has_ended = true;
         if self.log.attempts() == 1 && !self.is_late {
             return self.inside.count.at_once();
@@ -230,10 +243,16 @@ impl<'a> Run<'a> {
 
     /// It has none. The story of it is told when it is dropped; `None` if it is not to be told.
     #[cold]
-    pub(super) fn ended<E>(mut self, error: &PolicyError<E>) -> Option<Story<'a>> {
+    pub(super) fn ended<E>(&mut self, error: &PolicyError<E>) -> Option<Story<'a>> {
         self.has_ended = true;
         self.inside.count.ended(error.end(), self.log.attempts());
         Story::of(self.inside, error)
+    }
+
+    #[cold]
+    fn panicked(&self) {
+        self.inside.count.ended(End::Panicked, self.log.attempts());
+        drop(Story::of_panic(self.inside, &self.trail()));
     }
 
     #[cold]
@@ -306,8 +325,7 @@ impl Drop for Run<'_> {
     #[inline]
     fn drop(&mut self) {
         if !self.has_ended {
-            self.inside.count.ended(End::Panicked, self.log.attempts());
-            drop(Story::of_panic(self.inside, &self.trail()));
+            self.panicked();
         }
     }
 }
