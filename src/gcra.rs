@@ -329,7 +329,9 @@ mod tests {
             for _ in 0..burst {
                 arrival = gcra.admit(arrival, 7).expect("it is of the burst");
             }
-            assert!(gcra.admit(arrival, 7).is_err() && gcra.admit(arrival, LONGEST_NANOS / 4).is_err());
+            assert!(
+                gcra.admit(arrival, 7).is_err() && gcra.admit(arrival, gcra.interval_nanos() / 2).is_err()
+            );
         }
     }
 

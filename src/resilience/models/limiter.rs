@@ -47,7 +47,7 @@ fn one_each_and_a_change() {
     let other = thread(take(limiter.clone()));
     let change = thread({
         let limiter = limiter.clone();
-        move || limiter.change(1, Duration::from_secs(2), 3)
+        move || limiter.change(1, Duration::from_millis(1), 3)
     });
     let passed = take(limiter.clone())() + joined(other);
     joined(change);

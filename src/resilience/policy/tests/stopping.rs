@@ -92,34 +92,58 @@ fn the_signal_wakes_a_thread_that_waits_for_a_place() {
     });
 }
 
-/// Runs something, when nobody waits for it any more.
-struct Patient(Policy, Sender<(Option<Duration>, bool)>);
+/// What a run in a handler has seen.
+#[derive(Debug)]
+struct Seen {
+    left: Option<Duration>,
+    retried: PolicyError<ErrorKind>,
+    begun_late: PolicyError<ErrorKind>,
+    failures: u32,
+}
+
+/// Runs something for somebody who has little patience, and once more when that is at an end.
+struct Patient(Policy, Sender<Seen>);
 
 impl Service for Patient {
     type Msg = Reply<()>;
     type Error = Infallible;
 
-    fn handle(&mut self, _: Reply<()>, _: &mut Context<Self>) -> Result<Next, Infallible> {
+    fn handle(&mut self, _: Reply<()>, cx: &mut Context<Self>) -> Result<Next, Infallible> {
         let left = self.0.run(|cx| Ok::<_, ErrorKind>(cx.remaining())).ok().flatten();
-        let waits =
-            PolicySettings { time_budget: Some(Duration::MAX), retry: retry(2, SECOND * 3600), ..none() };
+        let waits = PolicySettings {
+            time_budget: Some(Duration::MAX),
+            retry: retry(2, SECOND * 3600),
+            breaker: breaker(9),
+            ..none()
+        };
         self.0.change(waits).expect("good");
-        let retried = self.0.run(|_| Err::<(), _>(ErrorKind::Transient));
-        let is_over = matches!(retried, Err(PolicyError::TimedOut { .. }));
-        self.1.send((left, is_over)).expect("somebody listens");
+        let fails = || self.0.run(|_| Err::<(), _>(ErrorKind::Transient)).expect_err("it fails");
+        let retried = fails();
+        while !cx.deadline().has_passed(Clock::system().now()) {
+            std::thread::yield_now();
+        }
+        let begun_late = fails();
+        let failures = self.0.snapshot().breaker.map_or(0, |breaker| breaker.consecutive_failures);
+        self.1.send(Seen { left, retried, begun_late, failures }).expect("somebody listens");
         Ok(Next::Continue)
     }
 }
 
 #[test]
-fn in_a_handler_a_run_has_no_more_time_than_the_caller() {
+fn in_a_handler_a_run_has_no_more_time_than_the_caller_and_none_begins_when_that_is_over() {
     let (tell, told) = channel();
     let policy = Policy::builder("store").build().expect("good");
     let patient = child("patient", move || Patient(policy.clone(), tell.clone()));
     let handle = patient.handle();
     let tree = Supervisor::new("tree").child(patient).start().expect("it starts");
-    assert!(handle.call_timeout(MS, |reply| reply).is_err());
-    let (left, is_over) = told.recv_timeout(SECOND * 60).expect("it ends");
-    assert!(left.is_some_and(|left| left <= MS) && is_over, "{left:?} {is_over}");
+    let patience = 20 * MS;
+    assert!(handle.call_timeout(patience, |reply| reply).is_err());
+    let seen = told.recv_timeout(SECOND * 60).expect("it ends");
+    assert!(seen.left.is_some_and(|left| left <= patience), "{seen:?}");
+    assert!(matches!(seen.retried, PolicyError::TimedOut { .. }), "{seen:?}");
+    assert!(matches!(seen.begun_late, PolicyError::TimedOut { source: None, .. }), "{seen:?}");
+    assert_eq!(seen.begun_late.trail().attempts, 0);
+    // On a slow machine the first may have begun too late as well: what was not attempted says nothing.
+    assert_eq!(seen.failures, seen.retried.trail().attempts, "{seen:?}");
     drop(tree);
 }
