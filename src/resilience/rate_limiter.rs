@@ -67,21 +67,21 @@ struct Inside {
 /// What is let through. It is written while the arrival time is [`CHANGING`], and counts with the arrival time that
 /// was read before it.
 struct Rate {
-    interval_nanos: Tally,
-    most_nanos: Tally,
-    burst: Tally,
+    interval_nanos: AtomicU64,
+    most_nanos: AtomicU64,
+    burst: AtomicU64,
 }
 
 impl Rate {
     fn new(gcra: Gcra, burst: u32) -> Self {
         let (interval, most) = gcra.nanos();
-        let [interval_nanos, most_nanos, burst] = [interval, most, burst.into()].map(Tally::new);
+        let [interval_nanos, most_nanos, burst] = [interval, most, burst.into()].map(AtomicU64::new);
         Self { interval_nanos, most_nanos, burst }
     }
 
     #[inline]
     fn gcra(&self) -> Gcra {
-        let get = |number: &Tally| number.load(Ordering::Relaxed);
+        let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
         Gcra::of_nanos(get(&self.interval_nanos), get(&self.most_nanos))
     }
 
@@ -89,7 +89,10 @@ impl Rate {
         u32::try_from(self.burst.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
     }
 
+    // ORDERING: the fence is the other half of that in `is_still`: who reads a number of this finds the arrival time
+    // changed from then on.
     fn set(&self, gcra: Gcra, burst: u32) {
+        fence(Ordering::Release);
         let (interval, most) = gcra.nanos();
         self.interval_nanos.store(interval, Ordering::Relaxed);
         self.most_nanos.store(most, Ordering::Relaxed);
