@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-/// No interval, and no burst of them, is longer: 146 years. So nothing overflows in the first 146 years, which would let
-/// everything through.
-const LONGEST_NANOS: u64 = u64::MAX / 4;
-
 /// So many permits in a period, evenly, and so many at once.
 ///
 /// It is the virtual scheduling form of ITU-T I.371. All that is remembered is one number, the *theoretical arrival
