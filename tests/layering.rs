@@ -412,6 +412,7 @@ fn pure_files_name_no_thread_lock_channel_log_or_clock() {
         "resilience/seats.rs",
         "resilience/window_log.rs",
         "tasks/desk.rs",
+        "tasks/flight.rs",
         "tasks/keys.rs",
         "tasks/later.rs",
         "telemetry/bounds.rs",

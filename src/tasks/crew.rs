@@ -214,6 +214,22 @@ impl Crew {
         .flatten()
     }
 
+    /// Runs a task on the thread of whoever waits for its end, as [`run_for_joiner`](Self::run_for_joiner); one that is not queued waits for
+    /// room. Whether it did.
+    pub(super) fn run_for_waiter(&self, job: &dyn Job, is_queued: bool) -> bool {
+        if job.head().is_claimed() || self.shared.is_halting() || scope::is_fenced() {
+            return false;
+        }
+        let run = || {
+            let is_mine = if is_queued { self.claim_for_joiner(job) } else { job.head().claim() };
+            if is_mine {
+                job.run(&self.shared);
+            }
+            is_mine
+        };
+        self.by_a_guest(job, run) == Some(true)
+    }
+
     /// What a thread does that is none of the pool's, as its key allows.
     #[inline]
     fn by_a_guest<R>(&self, job: &dyn Job, run: impl FnOnce() -> R) -> Option<R> {

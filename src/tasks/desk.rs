@@ -331,6 +331,11 @@ impl<J> Desk<J> {
         self.seats.len() - self.count(Seat::Away) - self.count(Seat::Asked)
     }
 
+    /// How many workers are there, or about to be.
+    pub(crate) fn hands(&self) -> usize {
+        self.seats.len() - self.count(Seat::Away)
+    }
+
     pub(crate) fn idle(&self) -> usize {
         self.idle.len()
     }

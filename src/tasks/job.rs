@@ -102,17 +102,18 @@ impl<W: Work<T>, T: Send> Cell<W, T> {
     }
 
     #[inline]
-    fn put(&self, outcome: Result<T, TaskError>) {
+    fn put(&self, shared: &Shared, outcome: Result<T, TaskError>) {
         *self.body.lock() = Body::Outcome(outcome);
         if !self.head.finish() {
-            self.drop_outcome();
+            self.drop_outcome(shared);
         }
     }
 
     /// Nobody asks for it. It is the user's, and dropped under no lock.
     #[cold]
-    fn drop_outcome(&self) {
+    fn drop_outcome(&self, shared: &Shared) {
         let outcome = self.outcome();
+        shared.unheard(outcome.as_ref());
         contained(&self.head, "outcome", || drop(outcome));
     }
 
@@ -132,13 +133,13 @@ impl<W: Work<T>, T: Send> Job for Cell<W, T> {
 
     fn run(&self, shared: &Shared) {
         let outcome = self.perform(shared);
-        self.put(outcome);
+        self.put(shared, outcome);
     }
 
-    fn end(&self, _: &Shared, error: TaskError) {
+    fn end(&self, shared: &Shared, error: TaskError) {
         let work = self.take_work();
         contained(&self.head, "work", || drop(work));
-        self.put(Err(error));
+        self.put(shared, Err(error));
     }
 }
 

@@ -4,6 +4,8 @@
 //!   room for, a [`PoolSnapshot`] how it stands.
 //! - [`Task`] is a task for whoever spawned it, a [`Canceller`] ends it from elsewhere; a [`TaskBuilder`] describes one that has a
 //!   key, a deadline or a delay; a [`TaskContext`] is what it knows of itself.
+//! - [`Map`] is a function over the items of an iterator, in order or as they are done; a [`TryMap`] ends with the first error, a
+//!   [`MapSummary`] counts.
 //! - [`TaskError`] says why there is no result, [`SpawnError`] why it was not taken.
 //! - [`Sink`] is where each [`Event`] goes.
 //!
@@ -11,19 +13,26 @@
 //!
 #![doc = include_str!("PROTOCOL.md")]
 
+mod bell;
 mod builder;
 mod crew;
 mod cx;
 mod desk;
+mod each;
 mod error;
+mod flight;
+mod flow;
+mod ground;
 mod head;
 mod job;
 mod keeper;
 mod keys;
 mod later;
+mod map;
 #[cfg(all(test, underpin_loom))]
 mod models;
 mod overflow;
+mod piece;
 mod pool;
 mod request;
 mod settings;
@@ -32,11 +41,14 @@ mod sink;
 mod snapshot;
 mod states;
 mod task;
+mod try_map;
 mod worker;
 
 pub use builder::TaskPoolBuilder;
 pub use cx::TaskContext;
+pub use each::MapSummary;
 pub use error::{Cancelled, SpawnError, TaskError};
+pub use map::Map;
 pub use overflow::Overflow;
 pub use pool::TaskPool;
 pub use request::TaskBuilder;
@@ -44,3 +56,4 @@ pub use settings::{DEFAULT_KEEP_ALIVE, DEFAULT_QUEUE, MAX_QUEUE, MAX_THREADS, Po
 pub use sink::{Event, Sink};
 pub use snapshot::PoolSnapshot;
 pub use task::{Canceller, Task};
+pub use try_map::{TryError, TryMap};

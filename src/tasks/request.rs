@@ -181,7 +181,7 @@ impl Crew {
     }
 
     /// Counts a refusal.
-    fn refusal(&self, job: &dyn super::job::Job, refusal: Refusal) -> TaskError {
+    pub(super) fn refusal(&self, job: &dyn super::job::Job, refusal: Refusal) -> TaskError {
         match refusal {
             Refusal::Full => self.shared.shed(job.head(), self.settings.queue),
             Refusal::Closed => {

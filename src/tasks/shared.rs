@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::error::TaskError;
 use super::head::Head;
 use super::sink::{Event, Voice};
+use crate::error::complain;
 use crate::service::wait::SenderQueue;
 use crate::sync::{AtomicBool, AtomicU64, Clock, Ordering};
 
@@ -64,6 +65,15 @@ impl Shared {
         tally(&self.counts.panicked);
         self.tell(head, "panicked", || message.to_string());
         TaskError::Panicked { name: name(head), message }
+    }
+
+    /// Nobody asks what came of a task: a panic that no sink was told of is logged.
+    pub(super) fn unheard<T>(&self, outcome: Option<&Result<T, TaskError>>) {
+        if let Some(Err(error @ TaskError::Panicked { .. })) = outcome
+            && !self.voice.is_heard()
+        {
+            complain(format_args!("{error}, and nobody asked for its result"));
+        }
     }
 
     /// Counts and tells that it is too late to begin.

@@ -61,6 +61,11 @@ impl Voice {
         self.0.lock().get_or_insert(sink);
     }
 
+    /// Whether somebody is told.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
     /// The event is made only for somebody who hears it.
     pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
         let Some(sink) = self.0.lock().clone() else { return };

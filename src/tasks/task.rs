@@ -229,7 +229,9 @@ impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         let Some(answer) = self.answer.take() else { return };
         if answer.head().leave_alone() {
-            drop(answer.take()); // a panic in the drop of a result is its owner's
+            let outcome = answer.take();
+            self.crew.shared.unheard(outcome.as_ref());
+            drop(outcome); // a panic in the drop of a result is its owner's
         }
     }
 }

@@ -2,6 +2,7 @@
 //! Each has a mutant, a known-wrong variant of the same code, that it must find.
 
 mod claim;
+mod completed;
 
 use crate::sync::checks::{finds, holds, joined, thread};
 use crate::sync::model::Mutant;
