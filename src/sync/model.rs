@@ -410,6 +410,26 @@ pub fn is_finished<T>(thread: &JoinHandle<T>) -> bool {
     thread.finished.load(Ordering::Acquire)
 }
 
+/// Where threads could be started that may borrow. loom has none of these: a scope does without.
+#[cfg(feature = "tasks")]
+pub(crate) struct ThreadScope<'scope, 'env>(std::marker::PhantomData<(&'scope (), &'env ())>);
+
+/// Runs `body`.
+#[cfg(feature = "tasks")]
+pub(crate) fn scoped<'env, R>(body: impl for<'scope> FnOnce(&'scope ThreadScope<'scope, 'env>) -> R) -> R {
+    body(&ThreadScope(std::marker::PhantomData))
+}
+
+/// Never starts a thread.
+#[cfg(feature = "tasks")]
+pub(crate) fn spawn_scoped<'scope>(
+    _: &'scope ThreadScope<'scope, '_>,
+    _name: String,
+    _main: impl FnOnce() + Send + 'scope,
+) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 // ---- a lock ------------------------------------------------------------------------------
 
 /// A lock that no panic poisons.

@@ -53,6 +53,26 @@ pub(crate) fn spawn(
     builder.spawn(main)
 }
 
+/// Where threads are started that may borrow: [`scoped`] does not return before they have ended.
+#[cfg(feature = "tasks")]
+pub(crate) type ThreadScope<'scope, 'env> = std::thread::Scope<'scope, 'env>;
+
+/// Runs `body`, and waits for all threads that it has started in its scope.
+#[cfg(feature = "tasks")]
+pub(crate) fn scoped<'env, R>(body: impl for<'scope> FnOnce(&'scope ThreadScope<'scope, 'env>) -> R) -> R {
+    std::thread::scope(body)
+}
+
+/// Starts a thread with a name in a scope.
+#[cfg(feature = "tasks")]
+pub(crate) fn spawn_scoped<'scope>(
+    scope: &'scope ThreadScope<'scope, '_>,
+    name: String,
+    main: impl FnOnce() + Send + 'scope,
+) -> io::Result<()> {
+    std::thread::Builder::new().name(name).spawn_scoped(scope, main).map(drop)
+}
+
 /// The lock, if it is free within this time; without one, whenever that is.
 #[cfg(feature = "events")]
 pub(crate) fn lock_within<T>(

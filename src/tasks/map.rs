@@ -18,7 +18,7 @@ use super::shared::name;
 use crate::service::deadline::{DEFAULT_TIMEOUT, Deadline};
 
 /// The outcomes of a function over the items of an iterator, as the threads of a [pool](super::TaskPool::map) or of a
-/// scope bring them about.
+/// [scope](super::Scope::map) bring them about.
 ///
 /// It is lazy, as [`Iterator::map`] is: nothing is pulled before the first [`next`](Iterator::next), and never are more items
 /// in flight, pulled and not handed out, than [`concurrency`](Self::concurrency) says. For each item that was pulled there is one

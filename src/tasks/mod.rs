@@ -6,6 +6,7 @@
 //!   key, a deadline or a delay; a [`TaskContext`] is what it knows of itself.
 //! - [`Map`] is a function over the items of an iterator, in order or as they are done; a [`TryMap`] ends with the first error, a
 //!   [`MapSummary`] counts.
+//! - A [`scope()`] runs tasks that borrow: a [`Scope`] spawns [`ScopedTask`]s and maps, and waits for all of them.
 //! - [`TaskError`] says why there is no result, [`SpawnError`] why it was not taken.
 //! - [`Sink`] is where each [`Event`] goes.
 //!
@@ -23,6 +24,7 @@ mod error;
 mod flight;
 mod flow;
 mod ground;
+mod hall;
 mod head;
 mod job;
 mod keeper;
@@ -35,6 +37,8 @@ mod overflow;
 mod piece;
 mod pool;
 mod request;
+mod scope;
+mod scoped;
 mod settings;
 mod shared;
 mod sink;
@@ -52,6 +56,8 @@ pub use map::Map;
 pub use overflow::Overflow;
 pub use pool::TaskPool;
 pub use request::TaskBuilder;
+pub use scope::{Scope, scope};
+pub use scoped::ScopedTask;
 pub use settings::{DEFAULT_KEEP_ALIVE, DEFAULT_QUEUE, MAX_QUEUE, MAX_THREADS, PoolSettingsError};
 pub use sink::{Event, Sink};
 pub use snapshot::PoolSnapshot;

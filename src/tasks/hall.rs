@@ -1,0 +1,264 @@
+//! What a scope is inside: the desk behind its lock, and the threads that are called.
+
+use std::mem;
+
+use super::desk::{Call, Desk, Refusal, Waiting};
+use super::error::TaskError;
+use super::ground::HeldFor;
+use super::job::Job;
+use super::settings::MAX_QUEUE;
+use super::shared::{Shared, name, tally};
+use super::sink::Voice;
+use crate::sync::{self, Clock, Mutex, Thread};
+
+/// So many claimed tasks may lie in the queue before they are thrown out, and as many as there are others.
+const HUSKS: usize = 1024;
+
+/// What a scope shares with its threads.
+///
+/// They are workers of a [desk](Desk), as those of a pool. The last of its seats is for whoever leaves the scope: from then on he is a worker as
+/// well, and all go when nothing waits and nothing runs.
+pub(crate) struct Hall<'s> {
+    pub(super) shared: Shared,
+    /// No user's code runs under its lock, and nothing of the user's is dropped there.
+    inside: Mutex<Inside<'s>>,
+    hands: Vec<Mutex<Option<Thread>>>,
+}
+
+struct Inside<'s> {
+    desk: Desk<HeldFor<'s>>,
+    husks: usize,
+    is_leaving: bool,
+    is_over: bool,
+}
+
+/// What a thread does next.
+enum Step<'s> {
+    Run(HeldFor<'s>),
+    Wait,
+    Go,
+}
+
+impl<'s> Hall<'s> {
+    pub(crate) fn new(threads: usize) -> Self {
+        let mut desk = Desk::new(MAX_QUEUE, 0, threads + 1, usize::MAX);
+        desk.arrived(threads); // whoever leaves: nobody else is to have this seat
+        let inside = Inside { desk, husks: 0, is_leaving: false, is_over: false };
+        Self {
+            shared: Shared::new("scope".into(), Clock::system(), Voice::default()),
+            inside: Mutex::new(inside),
+            hands: (0..=threads).map(|_| Mutex::new(None)).collect(),
+        }
+    }
+
+    /// How many threads it may have.
+    pub(crate) fn threads(&self) -> usize {
+        self.hands.len() - 1
+    }
+
+    // ---- tasks ---------------------------------------------------------------------------
+
+    /// Takes a task in. Whether one more thread may be [wanted](Self::hire).
+    pub(crate) fn submit(&self, job: HeldFor<'s>) -> Result<bool, Refusal> {
+        let waiting = Waiting { job, key: None };
+        let submitted = self.inside.lock().desk.submit(waiting);
+        let Call { wake, hire } = submitted.map_err(|(_, refusal)| refusal)?;
+        if let Some(worker) = wake {
+            self.wake(worker);
+        }
+        Ok(hire)
+    }
+
+    /// Runs a task on the calling thread, if nobody has it. Whether it did.
+    pub(crate) fn run_here(&self, job: &dyn Job, is_queued: bool) -> bool {
+        let is_mine = job.head().claim();
+        if is_mine {
+            job.run(&self.shared);
+            self.left_husk(is_queued);
+        }
+        is_mine
+    }
+
+    /// Ends a task that nobody has begun, or tells the one that runs.
+    pub(crate) fn cancel(&self, job: &dyn Job) {
+        job.head().cancel();
+        if self.end(job) {
+            self.left_husk(true);
+        }
+    }
+
+    /// What has not begun never does, what runs is told to end, and nothing comes any more.
+    pub(crate) fn cancel_all(&self) {
+        let left = self.inside.lock().desk.close();
+        self.shared.set_halting(true);
+        for waiting in &left {
+            self.end(&*waiting.job);
+        }
+    }
+
+    pub(crate) fn cancelled(&self, job: &dyn Job) -> TaskError {
+        tally(&self.shared.counts.cancelled);
+        TaskError::Cancelled { name: name(job.head()) }
+    }
+
+    fn end(&self, job: &dyn Job) -> bool {
+        let is_mine = job.head().claim();
+        if is_mine {
+            job.end(&self.shared, self.cancelled(job));
+        }
+        is_mine
+    }
+
+    /// A task in the queue was claimed by one who is no worker.
+    fn left_husk(&self, is_queued: bool) {
+        let mut inside = self.inside.lock();
+        inside.husks += usize::from(is_queued);
+        let husks = inside.sweep();
+        drop((inside, husks));
+    }
+
+    /// Whether one of its threads is free, or about to be there.
+    pub(crate) fn has_free_hands(&self) -> bool {
+        let inside = self.inside.lock();
+        inside.desk.hands() - 1 > inside.desk.figures.running
+    }
+
+    // ---- threads -------------------------------------------------------------------------
+
+    /// The next thread to be started, if one more is wanted.
+    pub(crate) fn hire(&self) -> Option<usize> {
+        self.inside.lock().desk.hire()
+    }
+
+    /// It could not be started.
+    pub(crate) fn not_hired(&self, worker: usize) {
+        self.inside.lock().desk.not_hired(worker);
+    }
+
+    /// Is a worker until the scope is over.
+    pub(crate) fn work(&self, worker: usize) {
+        *self.hands[worker].lock() = Some(sync::current_thread());
+        self.inside.lock().desk.arrived(worker);
+        let mut done = None;
+        loop {
+            match self.next(worker, done.take()) {
+                Step::Run(job) => {
+                    let has_run = job.head().claim();
+                    if has_run {
+                        job.run(&self.shared);
+                    }
+                    done = Some(has_run);
+                }
+                Step::Wait => sync::park(),
+                Step::Go => return,
+            }
+        }
+    }
+
+    /// Nothing comes from outside any more: works until nothing is left.
+    pub(crate) fn leave(&self) {
+        self.inside.lock().is_leaving = true;
+        self.work(self.threads());
+    }
+
+    fn next(&self, worker: usize, done: Option<bool>) -> Step<'s> {
+        let mut inside = self.inside.lock();
+        if let Some(has_run) = done {
+            inside.desk.done(None, has_run);
+            inside.husks -= usize::from(!has_run && inside.husks > 0);
+        }
+        if let Some(job) = inside.desk.take(worker) {
+            return Step::Run(job);
+        }
+        if !inside.has_ended() {
+            return Step::Wait;
+        }
+        let is_first = !mem::replace(&mut inside.is_over, true);
+        drop(inside);
+        if is_first {
+            (0..self.hands.len()).for_each(|worker| self.wake(worker));
+        }
+        Step::Go
+    }
+
+    fn wake(&self, worker: usize) {
+        let hand = self.hands[worker].lock().clone();
+        hand.iter().for_each(Thread::unpark);
+    }
+}
+
+impl<'s> Inside<'s> {
+    fn has_ended(&self) -> bool {
+        self.is_leaving && self.desk.waiting() == 0 && self.desk.figures.running == 0
+    }
+
+    /// Those that were claimed, if they are many. They hold nothing of the user's.
+    fn sweep(&mut self) -> Vec<Waiting<HeldFor<'s>>> {
+        if 2 * self.husks <= HUSKS + self.desk.waiting() {
+            return Vec::new();
+        }
+        self.husks = 0;
+        self.desk.purge(|job| !job.head().is_claimed())
+    }
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::service::deadline::Deadline;
+    use crate::tasks::head::Head;
+    use crate::tasks::job::{Cell, Plain};
+
+    fn counting(ran: &AtomicUsize) -> HeldFor<'_> {
+        let head = Head::new("count".into(), None, Deadline::unbounded());
+        Arc::new(Cell::new(head, Plain(|| ran.fetch_add(1, Ordering::SeqCst))))
+    }
+
+    #[test]
+    fn so_many_threads_are_wanted_as_tasks_wait_and_the_last_seat_is_for_who_leaves() {
+        let ran = AtomicUsize::new(0);
+        let hall = Hall::new(2);
+        assert_eq!((hall.threads(), hall.hire(), hall.has_free_hands()), (2, None, false));
+        assert_eq!(hall.submit(counting(&ran)), Ok(true));
+        assert_eq!((hall.hire(), hall.hire(), hall.has_free_hands()), (Some(0), None, true));
+        for is_first in [true, false, false] {
+            assert_eq!(hall.submit(counting(&ran)), Ok(is_first));
+        }
+        assert_eq!((hall.hire(), hall.hire()), (Some(1), None));
+        hall.not_hired(1);
+        hall.leave();
+        assert_eq!(ran.load(Ordering::SeqCst), 4);
+    }
+
+    #[test]
+    fn what_was_claimed_is_thrown_out_when_it_is_much() {
+        let ran = AtomicUsize::new(0);
+        let hall = Hall::new(0);
+        for _ in 0..10 * HUSKS {
+            let job = counting(&ran);
+            assert_eq!(hall.submit(Arc::clone(&job)), Ok(false));
+            assert!(hall.run_here(&*job, true));
+            assert!(!hall.run_here(&*job, true), "it runs once");
+            assert!(hall.inside.lock().desk.waiting() <= HUSKS + 1);
+        }
+        assert_eq!(ran.load(Ordering::SeqCst), 10 * HUSKS);
+    }
+
+    #[test]
+    fn what_is_cancelled_never_begins_and_what_comes_is_refused() {
+        let ran = AtomicUsize::new(0);
+        let hall = Hall::new(1);
+        let (one, all) = (counting(&ran), counting(&ran));
+        assert!(hall.submit(Arc::clone(&one)).is_ok() && hall.submit(Arc::clone(&all)).is_ok());
+        hall.cancel(&*one);
+        assert!(one.head().is_done() && !all.head().is_done());
+        hall.cancel_all();
+        assert!(all.head().is_done());
+        assert_eq!(hall.submit(counting(&ran)), Err(Refusal::Closed));
+        hall.leave();
+        assert_eq!(ran.load(Ordering::SeqCst), 0);
+    }
+}
