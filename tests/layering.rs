@@ -415,6 +415,7 @@ fn pure_files_name_no_thread_lock_channel_log_or_clock() {
         "tasks/flight.rs",
         "tasks/keys.rs",
         "tasks/later.rs",
+        "tasks/period.rs",
         "telemetry/bounds.rs",
         "telemetry/buckets.rs",
         "telemetry/decimal.rs",

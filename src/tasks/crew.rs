@@ -93,6 +93,15 @@ impl Crew {
         Ok(())
     }
 
+    /// Takes the next run of a periodic task in. It had a place before, and has it again.
+    pub(super) fn again(&self, job: Held, due: Instant) -> Result<(), Refusal> {
+        let waiting = self.waiting(job);
+        if self.desk(|desk| desk.submit_again(due, waiting)).map_err(|(_, refusal)| refusal)? {
+            self.order(Order::Look);
+        }
+        Ok(())
+    }
+
     #[cold]
     fn overflowed(
         &self,

@@ -130,6 +130,19 @@ impl<J> Desk<J> {
         Ok(self.later.push(due, waiting))
     }
 
+    /// The same, of one that had a place before: it has it again, also where the queue is full by now.
+    pub(crate) fn submit_again(
+        &mut self,
+        due: Instant,
+        waiting: Waiting<J>,
+    ) -> Result<bool, (Waiting<J>, Refusal)> {
+        if self.is_closed {
+            return Err((waiting, Refusal::Closed));
+        }
+        self.accepted();
+        Ok(self.later.push(due, waiting))
+    }
+
     /// What is due is ready; the calls of those that are to look.
     pub(crate) fn begin_due(&mut self, now: Instant) -> Vec<Call> {
         let mut calls = Vec::new();

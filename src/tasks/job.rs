@@ -163,7 +163,7 @@ impl<W: Work<T>, T: Send> Answer<T> for Cell<W, T> {
 }
 
 /// Runs a destructor of the user's where nothing may unwind.
-fn contained(head: &Head, what: &str, work: impl FnOnce()) {
+pub(super) fn contained(head: &Head, what: &str, work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         let (name, text) = (&head.name, panic_text(panic));
         complain(format_args!("the drop of the {what} of the task `{name}` panicked: {text}"));

@@ -7,6 +7,7 @@
 //! - [`Map`] is a function over the items of an iterator, in order or as they are done; a [`TryMap`] ends with the first error, a
 //!   [`MapSummary`] counts.
 //! - A [`scope()`] runs tasks that borrow: a [`Scope`] spawns [`ScopedTask`]s and maps, and waits for all of them.
+//! - A [`Periodic`] task runs again and again, each [`Period`]; [`Missed`] says what happens to runs that could not begin.
 //! - [`TaskError`] says why there is no result, [`SpawnError`] why it was not taken.
 //! - [`Sink`] is where each [`Event`] goes.
 //!
@@ -34,6 +35,8 @@ mod map;
 #[cfg(all(test, underpin_loom))]
 mod models;
 mod overflow;
+mod period;
+mod periodic;
 mod piece;
 mod pool;
 mod request;
@@ -54,6 +57,8 @@ pub use each::MapSummary;
 pub use error::{Cancelled, SpawnError, TaskError};
 pub use map::Map;
 pub use overflow::Overflow;
+pub use period::{Missed, Period};
+pub use periodic::{Periodic, PeriodicCounts};
 pub use pool::TaskPool;
 pub use request::TaskBuilder;
 pub use scope::{Scope, scope};
