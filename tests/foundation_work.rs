@@ -1,4 +1,12 @@
 //! What the foundation does for tasks and policies.
+#![cfg(all(
+    feature = "config",
+    feature = "events",
+    feature = "foundation",
+    feature = "resilience",
+    feature = "tasks",
+    feature = "telemetry"
+))]
 
 use std::sync::mpsc::channel;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! Pools of tasks, as users see them.
+#![cfg(feature = "tasks")]
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -12,6 +12,9 @@ use crate::supervisor::spec::{ChildSpec, child};
 /// Has a policy go by what its configuration says now, if it does not.
 type Rule = Arc<dyn Fn() + Send + Sync>;
 
+/// Has the service hear of changes.
+type Subscribe = Box<dyn FnOnce(&ChildSpec<PolicyKeeper>)>;
+
 /// Has policies follow their configurations. What was said while it was away, it finds when it begins.
 pub(super) struct PolicyKeeper {
     rules: Arc<[Rule]>,
@@ -24,7 +27,7 @@ pub(super) struct Look;
 #[derive(Default)]
 pub(super) struct PolicyRules {
     rules: Vec<Rule>,
-    subscribe: Vec<Box<dyn FnOnce(&ChildSpec<PolicyKeeper>)>>,
+    subscribe: Vec<Subscribe>,
 }
 
 impl PolicyRules {

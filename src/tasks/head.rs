@@ -73,6 +73,13 @@ impl Head {
         word & ALONE == 0
     }
 
+    /// The joiner has run it himself: nobody waits, and nobody will ask for the outcome.
+    // ORDERING: Relaxed, and a store: what the others set meanwhile has nobody to see it.
+    #[inline]
+    pub(super) fn close(&self) {
+        self.word.store(CLAIMED | DONE, Ordering::Relaxed);
+    }
+
     #[cold]
     fn wake_joiner(&self) {
         let joiner = self.seats.lock().joiner.take();

@@ -152,7 +152,7 @@ impl<W: Work<T>, T: Send> Answer<T> for Cell<W, T> {
     #[inline]
     fn run_for_joiner(&self, shared: &Shared) -> Result<T, TaskError> {
         let outcome = self.perform(shared);
-        self.head.finish(); // for others who look
+        self.head.close();
         outcome
     }
 

@@ -46,7 +46,7 @@ fn each_task_calls_one_who_is_idle_and_nobody_twice() {
 fn there_is_room_for_so_many_and_for_none_once_it_is_closed() {
     let mut desk = desk(0);
     let due = Clock::system().now();
-    assert_eq!(desk.submit_at(due + MS, plain(0)).expect("room"), true);
+    assert!(desk.submit_at(due + MS, plain(0)).expect("room"));
     for job in 1..4 {
         assert_eq!(desk.submit(plain(job)).expect("room"), NOTHING);
     }
@@ -64,9 +64,9 @@ fn there_is_room_for_so_many_and_for_none_once_it_is_closed() {
 fn what_is_due_becomes_ready_in_its_order() {
     let mut desk = desk(1);
     let now = Clock::system().now();
-    assert_eq!(desk.submit_at(now + 2 * MS, plain(2)).expect("room"), true);
-    assert_eq!(desk.submit_at(now + 3 * MS, plain(3)).expect("room"), false);
-    assert_eq!(desk.submit_at(now + MS, plain(1)).expect("room"), true);
+    assert!(desk.submit_at(now + 2 * MS, plain(2)).expect("room"));
+    assert!(!desk.submit_at(now + 3 * MS, plain(3)).expect("room"));
+    assert!(desk.submit_at(now + MS, plain(1)).expect("room"));
     assert_eq!((desk.next_due(), desk.begin_due(now)), (Some(now + MS), vec![]));
     assert_eq!(desk.begin_due(now + 2 * MS), [wakes(0), NOTHING]);
     assert_eq!((desk.take(0), desk.take(0), desk.take(0)), (Some(1), Some(2), None));

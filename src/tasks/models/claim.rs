@@ -1,11 +1,15 @@
 //! Who runs a task, who is told, and who drops what came of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
-use crate::service::deadline::Deadline;
 use crate::sync::Figure;
+use crate::sync::checks::Kept;
 use crate::tasks::{Task, TaskError, TaskPool};
+
+/// In a model no time passes.
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn pool() -> TaskPool {
     TaskPool::builder("one").threads(1).build().expect("it makes sense")
@@ -51,13 +55,14 @@ fn claim() {
 /// The joiner waits for what a worker runs.
 fn park() {
     let (pool, ran) = (pool(), Arc::new(Figure::default()));
-    let task = counting(&pool, &ran);
+    let mut task = Kept::new(counting(&pool, &ran));
     let worker = thread({
         let pool = pool.clone();
         move || work(&pool)
     });
-    assert_eq!(task.join_by(Deadline::unbounded()), Ok(7));
+    assert!(task.get().wait(HOUR));
     joined(worker);
+    assert_eq!(ran.get(), 1);
 }
 
 /// What counts its drops.
