@@ -1,4 +1,4 @@
-//! The alarms: what alerts raise and clear is said on stderr, and stored.
+//! The alarms: what alerts raise and clear, and when the breaker opens and closes, is said on stderr, and stored.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,13 +9,18 @@ use serde_json::json;
 use underpin::config::Config;
 use underpin::events::{Entry, Event, EventId, EventStore, Receipt, Refusal};
 use underpin::health::{AlertEvent, AlertSettings, Change, HealthMonitor};
-use underpin::{ALERT_CLEARED, ALERT_RAISED, ChildSpec, Context, Next, Overflow, Service, child};
+use underpin::{ALERT_CLEARED, ALERT_RAISED, ChildSpec, Context, Handle, Next, Overflow, Service, child};
 
+use crate::bell::BreakerTurn;
 use crate::settings::Settings;
 use crate::stats::Stats;
 
-/// How many changes of alerts wait to be stored. More than that in the time of a slow disk are not.
+/// How many changes wait to be stored. More than that in the time of a slow disk are not.
 const QUEUE: usize = 256;
+/// The kinds of events of the breaker.
+const BREAKER_OPENED: &str = "breaker.opened";
+/// As above.
+const BREAKER_CLOSED: &str = "breaker.closed";
 /// How long a demonstration waits until an event is stored, before it goes without.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -29,8 +34,15 @@ pub(crate) struct Means {
     pub(crate) shown: Option<Sender<Entry>>,
 }
 
-/// Stores each change of an alert, and says it. It has a thread of its own: the store may let it wait, and the health
-/// service must not.
+/// What has changed.
+#[derive(Clone, Debug)]
+pub(crate) enum Msg {
+    Alert(AlertEvent),
+    Breaker(BreakerTurn),
+}
+
+/// Stores each change of an alert and of the breaker, and says it. It has a thread of its own: the store may let it wait,
+/// and neither the health service nor a forwarder must.
 pub(crate) struct Alarms(Means);
 
 /// Describes who hears of the alerts of this monitor. To be started after the store and before the monitor.
@@ -45,30 +57,57 @@ pub(crate) fn spec(health: &HealthMonitor, means: Means) -> ChildSpec<Alarms> {
         let counter =
             if event.change == Change::Raised { &stats.alerts_raised } else { &stats.alerts_cleared };
         counter.up();
-        if let Err(error) = handle.cast(event.clone()) {
-            tell_unstored(event, &error);
-        }
+        send(&handle, Msg::Alert(event.clone()));
     });
     spec
 }
 
-fn tell_unstored(event: &AlertEvent, why: &dyn std::fmt::Display) {
-    eprintln!("collector: alert {} {}: it is not stored: {why}", event.alert, event.change.as_str());
+/// Has it stored and said. Never blocks.
+pub(crate) fn send(alarms: &Handle<Msg>, change: Msg) {
+    if let Err(error) = alarms.cast(change.clone()) {
+        tell_unstored(&change, &error);
+    }
+}
+
+fn tell_unstored(change: &Msg, why: &dyn std::fmt::Display) {
+    eprintln!("collector: {}: it is not stored: {why}", change.name());
+}
+
+impl Msg {
+    /// As `alert crashes raised`.
+    fn name(&self) -> String {
+        match self {
+            Self::Alert(event) => format!("alert {} {}", event.alert, event.change.as_str()),
+            Self::Breaker(turn) => format!("breaker {} {}", turn.breaker, turn.word()),
+        }
+    }
+
+    fn event(&self) -> Event {
+        match self {
+            Self::Alert(event) => event_of(event),
+            Self::Breaker(turn) => event_of_breaker(turn),
+        }
+    }
 }
 
 impl Alarms {
-    fn say(&self, event: &AlertEvent) {
-        let words = words_of(&event.alert, event.value, &event.detail, &self.0.config.load().alerts);
-        eprintln!("collector: alert {} {}: {words}", event.alert, event.change.as_str());
+    fn say(&self, change: &Msg) {
+        let words = match change {
+            Msg::Alert(event) => {
+                words_of(&event.alert, event.value, &event.detail, &self.0.config.load().alerts)
+            }
+            Msg::Breaker(turn) => turn.detail.clone(),
+        };
+        eprintln!("collector: {}: {words}", change.name());
     }
 
     /// Returns where it will be heard which number it has.
-    fn store(&self, event: &AlertEvent) -> mpsc::Receiver<EventId> {
+    fn store(&self, change: &Msg) -> mpsc::Receiver<EventId> {
         let (stored, number) = mpsc::channel();
         let stats = Arc::clone(&self.0.stats);
         let receipt = Receipt::new(move |outcome| note(&stats, outcome, &stored));
-        if let Err(error) = self.0.store.store_with(event_of(event), receipt) {
-            tell_unstored(event, &error);
+        if let Err(error) = self.0.store.store_with(change.event(), receipt) {
+            tell_unstored(change, &error);
         }
         number
     }
@@ -85,10 +124,10 @@ impl Alarms {
 fn note(stats: &Stats, outcome: Result<EventId, Refusal>, stored: &Sender<EventId>) {
     match outcome {
         Ok(number) => {
-            stats.alerts_stored.up();
+            stats.changes_stored.up();
             let _ = stored.send(number);
         }
-        Err(Refusal::NotDurable { .. }) => stats.alerts_unjournaled.up(),
+        Err(Refusal::NotDurable { .. }) => stats.changes_unjournaled.up(),
         Err(_) => {}
     }
 }
@@ -101,6 +140,13 @@ fn event_of(event: &AlertEvent) -> Event {
         "alert": alert, "number": number, "value": value, "threshold": threshold, "detail": detail,
     });
     Event::of(kind, format!("alert/{alert}")).with_data(data)
+}
+
+/// In the same manner.
+fn event_of_breaker(turn: &BreakerTurn) -> Event {
+    let kind = if turn.is_open { BREAKER_OPENED } else { BREAKER_CLOSED };
+    let data = json!({"breaker": turn.breaker, "detail": turn.detail});
+    Event::of(kind, format!("breaker/{}", turn.breaker)).with_data(data)
 }
 
 /// What was found.
@@ -121,20 +167,23 @@ fn words_of(alert: &str, value: Option<f64>, detail: &str, alerts: &AlertSetting
 }
 
 impl Service for Alarms {
-    type Msg = AlertEvent;
+    type Msg = Msg;
     type Error = Infallible;
 
-    fn handle(&mut self, event: AlertEvent, _: &mut Context<Self>) -> Result<Next, Infallible> {
-        let number = self.store(&event);
-        match &self.0.shown {
-            Some(shown) => self.show(shown, &number),
-            None => self.say(&event),
+    fn handle(&mut self, change: Msg, _: &mut Context<Self>) -> Result<Next, Infallible> {
+        let number = self.store(&change);
+        match (&self.0.shown, &change) {
+            (Some(shown), Msg::Alert(_)) => self.show(shown, &number),
+            _ => self.say(&change),
         }
         Ok(Next::Continue)
     }
 
-    fn label(event: &AlertEvent) -> &'static str {
-        event.change.as_str()
+    fn label(change: &Msg) -> &'static str {
+        match change {
+            Msg::Alert(event) => event.change.as_str(),
+            Msg::Breaker(turn) => turn.word(),
+        }
     }
 }
 

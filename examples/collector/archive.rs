@@ -48,13 +48,13 @@ impl Archive {
         &self.store
     }
 
-    /// How many lines this run stored: durable ones, where there is a journal. What it stored of alerts is none.
+    /// How many lines this run stored: durable ones, where there is a journal. What it stored of alerts and of the breaker is none.
     pub(crate) fn stored(&self, stats: &Stats) -> u64 {
         let events = match self.store.journal() {
             Some(journal) => journal.written.saturating_sub(journal.unsynced),
             None => self.store.stats().stored,
         };
-        events.saturating_sub(stats.alerts_stored.get())
+        events.saturating_sub(stats.changes_stored.get())
     }
 
     /// How many events it has found.
@@ -67,7 +67,7 @@ impl Archive {
         let journal = self.store.journal().unwrap_or_default();
         let trouble = journal.trouble.map(|trouble| format!("--data: {}", trouble.reason));
         let missing = stats.kept.get().saturating_sub(self.stored(stats));
-        let unjournaled = journal.unjournaled.saturating_sub(stats.alerts_unjournaled.get());
+        let unjournaled = journal.unjournaled.saturating_sub(stats.changes_unjournaled.get());
         let counts = [
             (unjournaled, "lines did not come into the journal"),
             (missing.saturating_sub(unjournaled), "lines were not stored"),

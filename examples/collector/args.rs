@@ -13,6 +13,7 @@ collector [OPTIONS] [FILE ...]
   --listen ADDR:PORT  where to listen, TCP and UDP; port 0 takes a free one (127.0.0.1:5514)
   --workers N         how many parsers, 1 to 64 (2)
   --max-line BYTES    the longest line that is taken, 480 to 1048576 (65536)
+  --forward ADDR:PORT send what is written on to this sink, over TCP, through a policy; see collector.toml
   --severity NAME     write lines of this severity and of more severe ones: emerg, alert, crit, err,
                       warning, notice, info, debug (debug); those without a priority are written
   --config FILE       read these and the thresholds of alerts from this file (TOML or JSON)
@@ -27,8 +28,8 @@ collector [OPTIONS] [FILE ...]
   --help
 
 An option goes before a variable of the environment (COLLECTOR__WORKERS=4), that before the file, that
-before the default. When the file is saved, and on SIGHUP, it is read again: all but listen changes at
-once, with connections open. A file with a fault in it changes nothing, which is said on stderr.
+before the default. When the file is saved, and on SIGHUP, it is read again: all but listen and
+forward.address changes at once, with connections open. A file with a fault in it changes nothing, which is said on stderr.
 
 The last line on stdout sums up, as a JSON object. Status 0; 1 if something failed; 2 for bad
 arguments.
@@ -41,11 +42,12 @@ const DEMO_CHAOS: Duration = Duration::from_millis(100);
 
 /// The options that set something, and what. What they say is judged with the other
 /// [settings](crate::settings).
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("--listen", "listen"),
     ("--workers", "workers"),
     ("--max-line", "max_line"),
     ("--severity", "severity"),
+    ("--forward", "forward.address"),
 ];
 /// The other options that have a value.
 const OTHERS: [&str; 7] = ["--config", "--out", "--data", "--metrics", "--chaos", "--hang", "--demo"];

@@ -7,6 +7,7 @@ use std::time::Duration;
 use underpin::{ChildSpec, Context, Deadline, Exit, Handle, Next, Reply, Service, child};
 
 use crate::foreman::Crew;
+use crate::forward::{self, Forwarding};
 use crate::{medic, parser, router, sink};
 
 /// How long the queues may take.
@@ -15,7 +16,8 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(30);
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// Does nothing until it is stopped. Then it asks each parser, and after them the sink, to answer
-/// when all before that is done. The answers come in order, so nothing is left behind.
+/// when all before that is done. The answers come in order, so nothing is left behind. Then it has what waits to be
+/// forwarded done, as far as the sink downstream takes it in time.
 ///
 /// It is asked of children that still run and are still restarted: a parser that crashes even now
 /// costs one line and not its queue.
@@ -23,6 +25,7 @@ pub(crate) struct Drain {
     crew: Arc<Crew>,
     sink: Handle<sink::Msg>,
     medic: Option<Handle<medic::Msg>>,
+    forwarding: Option<Arc<Forwarding>>,
 }
 
 /// Describes the drain. With a medic, it also waits until no parser hangs.
@@ -30,10 +33,15 @@ pub(crate) fn spec(
     crew: Arc<Crew>,
     sink: Handle<sink::Msg>,
     medic: Option<Handle<medic::Msg>>,
+    forwarding: Option<Arc<Forwarding>>,
 ) -> ChildSpec<Drain> {
-    child("drain", move || Drain { crew: Arc::clone(&crew), sink: sink.clone(), medic: medic.clone() })
-        .capacity(1)
-        .shutdown(LONGEST + MARGIN)
+    let drain = move || Drain {
+        crew: Arc::clone(&crew),
+        sink: sink.clone(),
+        medic: medic.clone(),
+        forwarding: forwarding.clone(),
+    };
+    child("drain", drain).capacity(1).shutdown(LONGEST + forward::FAREWELL + MARGIN)
 }
 
 impl Service for Drain {
@@ -52,6 +60,9 @@ impl Service for Drain {
         wait_for(&self.sink, until, sink::Msg::Barrier);
         if let Some(medic) = &self.medic {
             wait_for(medic, until, medic::Msg::Calm);
+        }
+        if let Some(forwarding) = &self.forwarding {
+            forwarding.end();
         }
     }
 }

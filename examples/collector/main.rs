@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example collector -- [--config FILE] [--listen 127.0.0.1:5514] [--workers 2]
-//!     [--max-line 65536] [--severity debug] [--out FILE] [--data DIR [--ack]] [--metrics FILE]
+//!     [--max-line 65536] [--severity debug] [--forward ADDR:PORT] [--out FILE] [--data DIR [--ack]] [--metrics FILE]
 //!     [--chaos EVERY_MS] [--hang EVERY_MS] [--demo [LINES]] [FILE ...]
 //! ```
 //!
@@ -21,13 +21,16 @@
 //! ├── events              the store of all lines: stops when nobody stores any more
 //! │   ├── journal         with --data: the one thread that waits for the disk
 //! │   └── shard-0
-//! ├── alarms              says and stores what alerts raise and clear
+//! ├── alarms              says and stores what alerts raise and clear, and when the breaker opens and closes
 //! ├── medic               if some are to hang: has parsers that are stuck given up and replaced
+//! ├── forwarding          with --forward: one for each connection to the sink downstream; stops when no parser is left
+//! │   └── forwarder-0 ..
 //! ├── pipeline            restarts its parsers for as long as it runs, also while all else stops
 //! │   ├── sink            writes and counts
 //! │   └── parser-0 ..     one line at a time; a crash costs the line in hand
 //! ├── last-look           stopped before pipeline: keeps its figures for the last export
-//! ├── drain               stopped after intake, before pipeline: waits until the queues are empty
+//! ├── drain               stopped after intake, before pipeline: waits until the queues are empty, and those of
+//! │                       forwarding for 5 s at most
 //! ├── foreman             has as many parsers as the settings say
 //! ├── intake
 //! │   ├── connections     dynamic: one temporary service for each TCP client
@@ -57,7 +60,8 @@
 //! - `severity` counts for each line from when it is parsed.
 //! - `max_line` counts from the next frame on.
 //! - `alerts` count from the next look at the metrics on, within 1 s.
-//! - `listen` counts from the next start, which is said.
+//! - `forward` counts from the next line on; a breaker that is open waits by the new numbers.
+//! - `listen`, `forward.address` and `forward.connections` count from the next start, which is said.
 //!
 //! A file with a fault in it changes nothing. The fault is told once, and `config_degraded` is true until the
 //! file is right again.
@@ -98,7 +102,7 @@
 //! meanwhile. What a journal in trouble does not take is said on stderr, and the status is 1.
 //!
 //! *stored* is how many lines this run has stored; with `--data`, how many of its lines are durable.
-//! *recovered* is how many events it found in DIR: lines, and changes of alerts.
+//! *recovered* is how many events it found in DIR: lines, and changes of alerts and of the breaker.
 //!
 //! With `--ack`, each TCP client is sent a number on a line after each sync: how many of its lines are
 //! durable. No line counts while one before it is undecided. One that came to nothing (it was filtered,
@@ -106,6 +110,45 @@
 //! that has hung up on its side is told what became of its last lines, for 10 s at most. A client that does not
 //! read holds up nobody: it is sent the newest number when it does. After `kill -9` and another start on the
 //! same DIR each line is there that was counted to anybody, none twice. See [`client`] and [`acks`].
+//!
+//! # Forwarding
+//!
+//! With `--forward ADDR:PORT`, or the setting `forward.address`, lines are sent on to a sink downstream, over TCP, each as
+//! an octet-counted frame (RFC 6587) of RFC 5424: another collector reads it. A line of RFC 5424 goes as it came; of any
+//! other all that was understood of it goes on, and the address that it came from, or the path of the file, is its host if
+//! it says none. See [`relay`].
+//!
+//! What is forwarded: of the lines that are written, those of the severity `forward.severity` and of more severe ones.
+//! As with `severity`, a line without a priority passes; the sink gets it as user.notice. Malformed lines are not
+//! forwarded, nor what alerts and the breaker say.
+//!
+//! Nobody waits for the sink. A parser puts the frame into a queue of [`forward.shedding.max_depth`](forward_settings) lines
+//! and 16 MiB, and goes on. A service of its own takes it from there, through a policy: it is shed if it has
+//! waited for too long, goes by the rate, the bulkhead and the breaker, and is tried so often within its time budget. A
+//! line that the rate or the breaker refuses was not tried: it stays the first in the queue until it is let through or too
+//! old. The probe of a breaker that is half-open is a line like any other.
+//!
+//! Each line ends in one of three ways, and *matched* = *forwarded* + *shed* + *failed*:
+//! - *forwarded*: all of it was written to the socket. The sink confirms nothing (what it says, as `--ack` has it do, is read
+//!   and not heeded: there are sinks that say nothing, and a line that was not confirmed could come twice if it were
+//!   sent again). So with a connection that breaks those lines are lost that the two systems had not
+//!   handed to the sink: of this one about 512 KiB at most, and what the sink's own holds. They are counted as forwarded.
+//!   A sink that hangs up is noticed before the next line is written.
+//! - *shed*: it was not tried. There was no room in the queue when it came; it was too old when it had its turn; or it still
+//!   waited at the end. How many of each is said on stderr.
+//! - *failed*: it was tried, in vain: as often as `forward.retry` says, or until its time was over. A line of which a part is
+//!   written, to a sink that takes no more for now, is not given up before it is too old: then it is shed, and its piece is
+//!   the last of its connection. No frame arrives twice.
+//!
+//! *retried* is how many attempts were not the first of their line, *breaker_opened* how often the breaker has opened, again
+//! after a probe too. The lines of one source go over one connection, in their order; when it breaks they go on over
+//! another, and a sink that reads several at once may read those of the second before the rest of the first. One that takes
+//! nothing for 30 s gets another connection. At the end each line that waits has one more attempt, and all together have 5 s; then the
+//! sink has 1 s to hang up. See [`forward`], [`backlog`], [`forwarder`] and [`link`].
+//!
+//! That the breaker has opened, and that it is closed again, is said on stderr, as `breaker forward opened: closed -> open: 3
+//! failures in a row`, and is an event in the store, of kind `breaker.opened` or `breaker.closed`, correlated by
+//! `breaker/forward`. That it opens again after a probe is not.
 //!
 //! # Metrics
 //!
@@ -118,6 +161,9 @@
 //!   those of who hangs at the end.
 //! - `collector_handling_seconds`: from a parser's taking a line to its handing it on, to the sink and to the store, with
 //!   all that it waits for. Lost ones have none.
+//! - With `--forward`: `collector_forwarded_total{outcome}`, as above; `collector_forward_queued`, how many lines wait;
+//!   `collector_forward_retried_total`, `collector_breaker_opened_total`; and `collector_breaker_state{state}`, which is 1 for
+//!   the one of `closed`, `open` and `half_open` that it is in. Its state changes when a line comes, not by time alone.
 //! - What the library knows: of each service under `underpin_service_`, of the process under `process_`.
 //!
 //! Anybody can say any host. A parser keeps the counters of 1,024 hosts at hand and looks those of others up; all together
@@ -131,6 +177,8 @@
 //! its name; with `--data` it is in the journal. *alerts_raised* and *alerts_cleared* is how many there were. See
 //! [`alarms`].
 //!
+//! That too much is shed can be one, as an `error_rate` of `collector.forwarded`: `collector.toml` shows how.
+//!
 //! In a demonstration each crash raises one, which is cleared when there was none for 1 s. It waits for that, 5 s at most,
 //! and prints what the store has of it.
 //!
@@ -143,6 +191,8 @@ mod acks;
 mod alarms;
 mod archive;
 mod args;
+mod backlog;
+mod bell;
 mod board;
 mod chaos;
 mod client;
@@ -154,6 +204,9 @@ mod doors;
 mod drain;
 mod events;
 mod foreman;
+mod forward;
+mod forward_settings;
+mod forwarder;
 mod framing;
 mod gate;
 mod hand;
@@ -162,6 +215,7 @@ mod ingest;
 mod last_look;
 mod ledger;
 mod line;
+mod link;
 mod listener;
 mod log;
 mod medic;
@@ -172,6 +226,7 @@ mod outbox;
 mod parser;
 mod progress;
 mod record;
+mod relay;
 mod router;
 mod settings;
 mod sink;

@@ -12,12 +12,14 @@ use underpin::{ChildSpec, Context, DeadLetter, Exit, Handle, Init, Next, Overflo
 
 use crate::deed;
 use crate::desk::{Books, Desk, Seat};
+use crate::forward::Forwarding;
 use crate::framing::Frame;
 use crate::hang;
 use crate::line::Line;
 use crate::message;
 use crate::meter::{Fate, Mark, Meter};
 use crate::record;
+use crate::relay;
 use crate::router::{self, Gone};
 use crate::settings::Settings;
 use crate::sink::{self, Outcome};
@@ -58,6 +60,8 @@ pub(crate) struct Tools {
     pub(crate) telemetry: Telemetry,
     /// Whether anybody will read the JSON.
     pub(crate) records: bool,
+    /// With `--forward`.
+    pub(crate) forwarding: Option<Arc<Forwarding>>,
 }
 
 /// A parser. It has no state but its surroundings and what its writer has not sent yet, which is sent however
@@ -70,6 +74,7 @@ pub(crate) struct Parser {
     settings: Reader<Settings>,
     meter: Meter,
     records: bool,
+    forwarding: Option<Arc<Forwarding>>,
     /// Who speaks in the line at hand.
     speaker: String,
 }
@@ -79,7 +84,7 @@ pub(crate) fn spec(index: usize, place: Arc<Place>, tools: Tools) -> ChildSpec<P
     let books = place.desk.books().clone();
     child(format!("{NAME}{index}"), move || {
         place.hang.store(false, Ordering::Relaxed); // that was for the last one
-        let Tools { sink, config, store, telemetry, records } = &tools;
+        let Tools { sink, config, store, telemetry, records, forwarding } = &tools;
         Parser {
             place: Arc::clone(&place),
             seat: place.desk.sit_down(),
@@ -88,6 +93,7 @@ pub(crate) fn spec(index: usize, place: Arc<Place>, tools: Tools) -> ChildSpec<P
             settings: config.reader(),
             meter: Meter::new(telemetry),
             records: *records,
+            forwarding: forwarding.clone(),
             speaker: String::new(),
         }
     })
@@ -103,11 +109,12 @@ fn count_left(books: &Books, letter: &DeadLetter<Msg>) {
     }
 }
 
-/// What has come of a line: for the sink, for the store, and for the metrics.
+/// What has come of a line: for the sink, for the store, for the metrics, and for the sink downstream.
 struct Product {
     outcome: Outcome,
     event: Option<Event>,
     mark: Mark,
+    frame: Option<Vec<u8>>,
 }
 
 impl Parser {
@@ -121,7 +128,8 @@ impl Parser {
                 Err(bytes) => Some(deed::of_bytes(from, bytes)),
             },
         };
-        Product { outcome: Outcome::Malformed, event, mark: self.meter.mark(None, from, Fate::Malformed) }
+        let mark = self.meter.mark(None, from, Fate::Malformed);
+        Product { outcome: Outcome::Malformed, event, mark, frame: None }
     }
 
     fn parse(&mut self, text: String, from: &str) -> Product {
@@ -130,33 +138,44 @@ impl Parser {
         let fate = if is_wanted { Fate::Parsed } else { Fate::Filtered };
         let mark = self.meter.mark(message.severity, deed::host_of(&message, from), fate);
         if !is_wanted {
-            return Product { outcome: Outcome::Filtered, event: None, mark };
+            return Product { outcome: Outcome::Filtered, event: None, mark, frame: None };
         }
         let record = if self.records { record::json_of(&message) } else { Vec::new() };
         deed::speaker_of(&message, from, &mut self.speaker);
         let kind = deed::kind_of(&message);
+        let is_to_go =
+            self.forwarding.is_some() && self.settings.get().forward.severity.lets_pass(message.severity);
+        let frame = is_to_go.then(|| relay::frame_of(&message, from, &text));
         let event = Some(deed::of_text(kind, &self.speaker, text));
-        Product { outcome: Outcome::Parsed(record), event, mark }
+        Product { outcome: Outcome::Parsed(record), event, mark, frame }
     }
 
     /// A line in, an outcome out. One that was abandoned meanwhile sends nothing: the cast is refused,
     /// and if it was under way before, the sink finds that the slip is void.
     ///
-    /// It is counted and stored last: by then it is certain that it does not count as lost.
+    /// It is counted, stored and forwarded last: by then it is certain that it does not count as lost.
     fn take(&mut self, line: Line) -> Result<(), Gone> {
         let taken = Instant::now();
         let Some(slip) = self.seat.take_up() else { return Ok(()) };
         self.meet_chaos();
-        let Product { outcome, event, mark } = self.product(line.frame, &line.from.name);
+        let Product { outcome, event, mark, frame } = self.product(line.frame, &line.from.name);
         router::cast_patiently(&self.sink, sink::Msg::Outcome(slip, outcome))?;
         if self.seat.passed_on() {
             self.meter.count(&mark);
+            self.forward(frame, line.from.number);
             if let Some(event) = event {
                 self.store(event, line.token);
             }
             self.meter.time(taken);
         }
         Ok(())
+    }
+
+    /// Never blocks.
+    fn forward(&mut self, frame: Option<Vec<u8>>, source: u64) {
+        if let (Some(forwarding), Some(frame)) = (&self.forwarding, frame) {
+            forwarding.offer(source, frame, self.settings.get().forward.shedding.max_depth);
+        }
     }
 
     /// With the next batch. That a batch was refused shows in the end: more was kept than is stored.

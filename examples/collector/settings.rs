@@ -9,6 +9,7 @@ use underpin::config::{Checks, Config, Layers, LoadError, Unknown, Validate, Wat
 use underpin::health::{AlertFault, AlertSettings};
 
 use crate::args::{Args, Job};
+use crate::forward_settings::Forward;
 use crate::framing::MAX_LINE;
 
 /// What the variables of the environment begin with, before two underscores.
@@ -34,7 +35,7 @@ const OF_DEMO: [(&str, &str); 7] = [
 #[cfg(not(feature = "watch"))]
 const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// What can be set. All but `listen` may change while the program runs.
+/// What can be set. All but `listen`, and where lines are forwarded to, may change while the program runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)] // so that what else is wrong is told beside a value that cannot be read
 pub(crate) struct Settings {
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) max_line: usize,
     /// Lines of this severity and of more severe ones are written.
     pub(crate) severity: Severity,
+    /// What is forwarded where to, and how.
+    pub(crate) forward: Forward,
     /// When which alert is raised and cleared.
     pub(crate) alerts: AlertSettings,
 }
@@ -53,8 +56,14 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 5514));
-        let alerts = AlertSettings::default();
-        Self { listen, workers: 2, max_line: MAX_LINE, severity: Severity::Debug, alerts }
+        Self {
+            listen,
+            workers: 2,
+            max_line: MAX_LINE,
+            severity: Severity::Debug,
+            forward: Forward::default(),
+            alerts: AlertSettings::default(),
+        }
     }
 }
 
@@ -62,7 +71,20 @@ impl Validate for Settings {
     fn validate(&self, checks: &mut Checks) {
         checks.within("workers", self.workers, 1..=MAX_WORKERS);
         checks.within("max_line", self.max_line, MIN_LINE_LIMIT..=MAX_LINE_LIMIT);
+        checks.nested("forward", &self.forward);
+        checks.nested("forward", &Elsewhere(self));
         checks.nested("alerts", &Alerts(&self.alerts));
+    }
+}
+
+/// That nothing is forwarded to the program itself: each line would come back, and go out again.
+struct Elsewhere<'a>(&'a Settings);
+
+impl Validate for Elsewhere<'_> {
+    fn validate(&self, checks: &mut Checks) {
+        let Settings { forward, listen, .. } = self.0;
+        let is_elsewhere = forward.address.is_none_or(|address| address != *listen);
+        checks.that("address", is_elsewhere, "another address than `listen`");
     }
 }
 
@@ -135,6 +157,8 @@ pub(crate) fn load(args: &Args) -> Result<Config<Settings>, String> {
         .environment(PREFIX)
         .unknown(Unknown::Refuse)
         .frozen("listen")
+        .frozen("forward.address")
+        .frozen("forward.connections")
         .watch(watch());
     if let Some(file) = &args.config {
         layers = layers.file(file);
@@ -194,6 +218,19 @@ mod tests {
         let serde_json::Value::Object(fields) = value else { return vec![place.to_owned()] };
         let below = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
         fields.iter().flat_map(|(name, value)| paths_of(&below(name), value)).collect()
+    }
+
+    #[test]
+    fn nothing_is_forwarded_to_the_program_itself() {
+        let mut settings = Settings::default();
+        settings.forward.address = Some(settings.listen);
+        settings.forward.retry.max_attempts = 0;
+        let told: Vec<_> = Checks::of(&settings).iter().map(ToString::to_string).collect();
+        let expected = [
+            "forward.retry.max_attempts: expected 1 to 100, found 0",
+            "forward.address: expected another address than `listen`",
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

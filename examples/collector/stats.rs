@@ -35,10 +35,22 @@ pub(crate) struct Stats {
     pub(crate) alerts_raised: Counter,
     /// Alerts that were cleared.
     pub(crate) alerts_cleared: Counter,
-    /// Of the changes of alerts, those that are stored: durable ones, where there is a journal.
-    pub(crate) alerts_stored: Counter,
-    /// Of the changes of alerts, those that are in memory and did not come into the journal.
-    pub(crate) alerts_unjournaled: Counter,
+    /// Of the changes of alerts and of the breaker, those that are stored: durable ones, where there is a journal.
+    pub(crate) changes_stored: Counter,
+    /// Of these changes, those that are in memory and did not come into the journal.
+    pub(crate) changes_unjournaled: Counter,
+    /// Lines that were to be forwarded. Each comes to one of the five ends below.
+    pub(crate) matched: Counter,
+    /// Written to the socket, whole.
+    pub(crate) forwarded: Counter,
+    /// Shed: as many waited as may.
+    pub(crate) shed_full: Counter,
+    /// Shed: they had waited too long when they had their turn.
+    pub(crate) shed_old: Counter,
+    /// Shed: they still waited when the end was over.
+    pub(crate) shed_late: Counter,
+    /// Tried as often as may be, in vain.
+    pub(crate) forward_failed: Counter,
     /// In the hands of a service that crashed, or hung and was abandoned.
     pub(crate) lost: Counter,
     /// Of parsers and of the sink. Each is followed by a restart.
@@ -57,4 +69,11 @@ pub(crate) struct Stats {
     pub(crate) udp_dropped: Counter,
     /// Datagrams that the kernel dropped meanwhile.
     pub(crate) udp_overrun: Counter,
+}
+
+impl Stats {
+    /// How many lines were to be forwarded and were not tried, for whatever reason.
+    pub(crate) fn shed(&self) -> u64 {
+        self.shed_full.get() + self.shed_old.get() + self.shed_late.get()
+    }
 }

@@ -9,6 +9,7 @@ use underpin::config::Snapshot;
 use underpin::{ShutdownReport, Unstopped};
 
 use crate::archive::Archive;
+use crate::forward::Forwarding;
 use crate::parser;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -19,6 +20,7 @@ pub(crate) struct Summary<'a> {
     stats: &'a Stats,
     config: Snapshot<Settings>,
     archive: &'a Archive,
+    forwarding: Option<&'a Forwarding>,
     lost: u64,
     took: Duration,
 }
@@ -34,7 +36,8 @@ impl<'a> Summary<'a> {
     pub(crate) fn of(stats: &'a Stats, tree: &'a Tree, took: Duration) -> Self {
         tree.clear_desks();
         let lost = stats.lost.get() + stats.left.get();
-        Self { stats, config: tree.config.snapshot(), archive: &tree.archive, lost, took }
+        let forwarding = tree.forwarding.as_deref();
+        Self { stats, config: tree.config.snapshot(), archive: &tree.archive, forwarding, lost, took }
     }
 
     pub(crate) fn lost(&self) -> u64 {
@@ -55,7 +58,7 @@ impl<'a> Summary<'a> {
         let seconds = self.took.as_secs_f64();
         let stats = self.stats;
         format!(
-            r#"{{"received":{},"parsed":{},"filtered":{},"malformed":{},"lost":{},"restarts":{},"hung":{},"abandoned":{abandoned},"stored":{},"recovered":{},"alerts_raised":{},"alerts_cleared":{},"config_version":{},"config_degraded":{},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
+            r#"{{"received":{},"parsed":{},"filtered":{},"malformed":{},"lost":{},"restarts":{},"hung":{},"abandoned":{abandoned},"stored":{},"recovered":{},"alerts_raised":{},"alerts_cleared":{},"matched":{},"forwarded":{},"shed":{},"failed":{},"retried":{},"breaker_opened":{},"config_version":{},"config_degraded":{},"seconds":{seconds:.3},"lines_per_s":{:.0}}}"#,
             stats.received.get(),
             stats.parsed.get(),
             stats.filtered.get(),
@@ -67,6 +70,12 @@ impl<'a> Summary<'a> {
             self.archive.recovered(),
             stats.alerts_raised.get(),
             stats.alerts_cleared.get(),
+            stats.matched.get(),
+            stats.forwarded.get(),
+            stats.shed(),
+            stats.forward_failed.get(),
+            self.forwarding.map_or(0, Forwarding::retried),
+            self.forwarding.map_or(0, Forwarding::breaker_opened),
             self.config.version(),
             self.config.degraded().is_some(),
             stats.received.get() as f64 / seconds.max(1e-9),
@@ -80,6 +89,10 @@ impl<'a> Summary<'a> {
             (&stats.refused, "connections were one too many and were closed"),
             (&stats.udp_dropped, "datagrams were dropped: the parsers were busy for a second"),
             (&stats.udp_overrun, "datagrams were dropped by the kernel: they came too fast"),
+            (&stats.shed_full, "lines were not forwarded: as many waited as may"),
+            (&stats.shed_old, "lines were not forwarded: they had waited too long"),
+            (&stats.shed_late, "lines were not forwarded: the end came first"),
+            (&stats.forward_failed, "lines were not forwarded: the sink did not take them"),
         ];
         let mut known = told(&said);
         known.extend(report.unstopped.iter().filter(|one| self.is_meant(one)).map(Unstopped::to_string));
@@ -104,7 +117,10 @@ impl<'a> Summary<'a> {
         if !report.exit.is_calm() {
             wrong.push(report.to_string());
         }
-        if stats.received.get() != stats.parsed.get() + stats.malformed.get() + self.lost {
+        let is_forwarded_whole =
+            stats.matched.get() == stats.forwarded.get() + stats.shed() + stats.forward_failed.get();
+        let is_whole = stats.received.get() == stats.parsed.get() + stats.malformed.get() + self.lost;
+        if !is_whole || !is_forwarded_whole {
             wrong.push("the counts do not add up".to_owned());
         }
         wrong

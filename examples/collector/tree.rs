@@ -13,10 +13,12 @@ use underpin::{ChildSpec, DynamicSupervisor, Foundation, Handle, Supervisor};
 
 use crate::archive::Archive;
 use crate::args::{Args, Job};
+use crate::bell::Bell;
 use crate::board::Board;
 use crate::desk::{Books, Desk};
 use crate::doors::Doors;
 use crate::foreman::{self, Crew};
+use crate::forward::Forwarding;
 use crate::hang::{self, GRACE, STUCK};
 use crate::parser::{self, Place, Tools};
 use crate::router::Router;
@@ -43,14 +45,16 @@ pub(crate) struct Tree {
     pub(crate) router: Router,
     pub(crate) config: Config<Settings>,
     pub(crate) archive: Archive,
+    pub(crate) forwarding: Option<Arc<Forwarding>>,
     crew: Arc<Crew>,
     desk_of_sink: Arc<Desk>,
 }
 
 impl Tree {
-    /// Counts what lies on the desks. To be called when everything has stopped.
+    /// Counts what lies on the desks and what was not forwarded. To be called when everything has stopped.
     pub(crate) fn clear_desks(&self) {
         self.crew.desks().iter().chain([&self.desk_of_sink]).for_each(|desk| desk.clear());
+        self.forwarding.iter().for_each(|forwarding| forwarding.close());
     }
 }
 
@@ -85,7 +89,15 @@ pub(crate) fn plant(
     let telemetry = metrics::telemetry(args)?;
     let health = metrics::health(args);
     let archive = Archive::open(args.data.as_deref(), matches!(args.job, Job::Demo(_)))?;
-    let (pipeline, parts) = pipeline(args, config, stats, archive.store(), &telemetry);
+    let means = alarms::Means {
+        store: archive.store().clone(),
+        config: config.clone(),
+        stats: Arc::clone(stats),
+        shown,
+    };
+    let alarms = alarms::spec(&health, means);
+    let forwarding = Forwarding::new(config, stats, Arc::new(Bell::new(alarms.handle())))?;
+    let (pipeline, parts) = pipeline(args, config, stats, archive.store(), &telemetry, &forwarding);
     let board = args.ack.then(Board::default);
     let medic = args.hang.map(|_| medic::spec(pipeline.reference()));
     let to_medic = medic.as_ref().map(ChildSpec::handle);
@@ -109,20 +121,18 @@ pub(crate) fn plant(
     // Not by `Foundation::events`, which has the store start first: `acks` would stop before it. And a journal of lines
     // has room for alerts, not for each change of the health.
     root = root.supervisor(archive.store().supervisor());
-    let means = alarms::Means {
-        store: archive.store().clone(),
-        config: config.clone(),
-        stats: Arc::clone(stats),
-        shown,
-    };
-    root = root.child(alarms::spec(&health, means));
+    root = root.child(alarms);
     if let Some(medic) = medic {
         root = root.child(medic);
+    }
+    if let Some(forwarding) = &forwarding {
+        forwarding.measure(&telemetry);
+        root = root.supervisor(forwarding.supervisor()?);
     }
     // A server ends when it is told to, and says who hangs then. The others may take their time.
     let to_wait_for = to_medic.filter(|_| args.job != Job::Serve);
     let foreman = foreman::spec(&parts.crew, pipeline.reference(), &parts.router, config)?;
-    let drain = drain::spec(Arc::clone(&parts.crew), parts.sink, to_wait_for);
+    let drain = drain::spec(Arc::clone(&parts.crew), parts.sink, to_wait_for, forwarding.clone());
     let last_look = last_look::spec(pipeline.reference(), &telemetry);
     root = root.supervisor(pipeline).child(last_look).child(drain).child(foreman);
     if let Some(doors) = doors {
@@ -136,7 +146,7 @@ pub(crate) fn plant(
     }
     let foundation = root.start().map_err(|error| error.to_string())?;
     let Parts { router, crew, desk_of_sink, .. } = parts;
-    Ok(Tree { foundation, router, config: config.clone(), archive, crew, desk_of_sink })
+    Ok(Tree { foundation, router, config: config.clone(), archive, forwarding, crew, desk_of_sink })
 }
 
 /// What others need of the pipeline.
@@ -153,6 +163,7 @@ fn pipeline(
     stats: &Arc<Stats>,
     store: &EventStore,
     telemetry: &Telemetry,
+    forwarding: &Option<Arc<Forwarding>>,
 ) -> (Supervisor, Parts) {
     let books = Books::new(stats, meter::lost(telemetry));
     let desk = Desk::new(&books);
@@ -165,6 +176,7 @@ fn pipeline(
         store: store.clone(),
         telemetry: telemetry.clone(),
         records: args.out.is_some(),
+        forwarding: forwarding.clone(),
     };
     let crew = Arc::new(crew(tools, books, args.hang.is_some()));
     for _ in 0..config.load().workers {

@@ -1,6 +1,8 @@
 //! The collector example as a process of its own.
 #![allow(dead_code)] // each test file uses a part
 
+pub(crate) mod downstream;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
