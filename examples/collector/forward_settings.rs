@@ -246,9 +246,9 @@ impl Breaker {
         let longest = Duration::from_millis(self.max_wait_millis);
         BreakerSettings {
             consecutive_failures: Some(self.consecutive_failures),
-            wait_duration_in_open: Duration::from_millis(self.wait_millis),
+            wait_duration_in_open_state: Duration::from_millis(self.wait_millis),
             wait_backoff: Some((self.wait_factor, longest)),
-            permitted_calls_in_half_open: 1,
+            permitted_number_of_calls_in_half_open_state: 1,
             success_threshold: Some(1),
             ..Default::default()
         }
