@@ -57,6 +57,17 @@ impl Arrived {
         assert!(!outcome.timed_out(), "{} of {frames} have arrived", arrived.len());
     }
 
+    /// Waits until the one with this number at its end is there, and so, of one source over one connection, all before it.
+    pub(crate) fn wait_for_number(&self, number: u64) {
+        let ending = format!(" {number}");
+        let arrived = self.frames.lock().expect("no panic");
+        let is_wanting = |arrived: &mut Vec<String>| {
+            !arrived.iter().rev().take(1000).any(|frame| frame.ends_with(&ending))
+        };
+        let (arrived, outcome) = self.more.wait_timeout_while(arrived, LONGEST, is_wanting).expect("no panic");
+        assert!(!outcome.timed_out(), "{number} is not among {} that have arrived", arrived.len());
+    }
+
     /// Whether there is one with that in it.
     pub(crate) fn has_one_of(&self, text: &str) -> bool {
         self.frames.lock().expect("no panic").iter().rev().any(|frame| frame.contains(text))
