@@ -1,7 +1,8 @@
 //! What one operation takes in instructions, which do not depend on the machine's mood.
 //!
 //! A contender is run twice under callgrind, with more and with fewer operations; the difference is what the
-//! operations took.
+//! operations took. What comes before them is not counted: some of it takes as long as the clock says, as of a counter
+//! of cycles whose rate has to be found out.
 
 use std::process::Command;
 
@@ -11,6 +12,8 @@ use crate::rows::{Peer, Row};
 /// How many operations the two runs have.
 const FEWER: u64 = 2_000;
 const MORE: u64 = 12_000;
+/// Nothing but what this function does is counted.
+const COUNTED: &str = "--toggle-collect=*Contestant::run_once*";
 /// What tells the program that it is such a run: row, measure, contender, operations.
 const TASK: &str = "UNDERPIN_PEERS_TASK";
 
@@ -60,7 +63,7 @@ fn count(row: &Row, contender: &str) -> Result<f64, String> {
 fn total(row: &Row, contender: &str, operations: u64) -> Result<f64, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", COUNTED])
         .arg(program)
         .env(TASK, format!("{}|{}|{contender}|{operations}", row.id, row.measure))
         .output()

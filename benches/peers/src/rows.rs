@@ -6,7 +6,9 @@ use crate::contenders::disk::file::{Appended, Bare, Filled};
 use crate::contenders::disk::{fjall::Fjall, redb::Redb, sqlite::Sqlite};
 use crate::contenders::ours_events::{self, Event};
 use crate::contenders::sample::Plain;
-use crate::contenders::{Arena, config, deque, erlang, flume, kanal, ours, raw, std, telemetry, tonari};
+use crate::contenders::{
+    Arena, config, deque, erlang, flume, kanal, ours, raw, resilience, std, task_pools, telemetry, tonari,
+};
 #[cfg(feature = "async-peers")]
 use crate::contenders::{actix, kameo, ractor, spawned_tasks, spawned_threads};
 use crate::measure::Timing;
@@ -309,9 +311,112 @@ fn metrics() -> Vec<Row> {
     ]
 }
 
+// ---- tasks -------------------------------------------------------------------------------
+
+/// Tasks spawned and joined by one client.
+fn tasks(id: &'static str, measure: &'static str, ours: fn() -> Arena, peers: Vec<Peer>) -> Row {
+    Row { id, measure, clients: 1, timing: Timing::Loop, busy: false, is_counted: false, ours, peers }
+}
+
+fn pools() -> Vec<Row> {
+    use task_pools as p;
+    let one = vec![
+        against("thread", p::std_thread, 0.12),
+        beside("rayon, install", p::rayon_install),
+        beside("rayon::scope, inside", p::rayon_one_inside),
+        beside("threadpool", p::threadpool_one),
+        beside("rusty_pool", p::rusty_pool_one),
+    ];
+    let many = vec![
+        against("rayon::scope, inside", p::rayon_scope_inside, 1.2),
+        beside("rayon::scope", p::rayon_scope),
+        beside("threadpool", p::threadpool_many),
+        beside("rusty_pool", p::rusty_pool_many),
+    ];
+    vec![tasks("G1", "task, spawn + join", p::one, one), tasks("G2", "100 tasks, each", p::many, many)]
+}
+
+// ---- resilience --------------------------------------------------------------------------
+
+/// Calls that go well, through breakers that count failures; and how much of recloser's time ours may take.
+fn closed(recloser: Option<f64>) -> Vec<Peer> {
+    use resilience as r;
+    vec![
+        Peer { must: recloser, ..beside("recloser", || r::closed(r::recloser_consecutive())) },
+        beside("failsafe", || r::closed(r::failsafe_consecutive())),
+        beside("bare call", || r::closed(r::Bare)),
+    ]
+}
+
+/// Calls that are refused.
+fn open(recloser: Option<f64>) -> Vec<Peer> {
+    use resilience as r;
+    vec![
+        Peer { must: recloser, ..beside("recloser", || r::open(r::recloser_consecutive())) },
+        beside("failsafe", || r::open(r::failsafe_consecutive())),
+    ]
+}
+
+/// Calls that go well, through breakers that go by a rate.
+fn rated(recloser: Option<f64>, failsafe: Option<f64>) -> Vec<Peer> {
+    use resilience as r;
+    vec![
+        Peer { must: recloser, ..beside("recloser", || r::closed(r::recloser_by_count())) },
+        Peer { must: failsafe, ..beside("failsafe, default", || r::closed(r::failsafe_default())) },
+        beside("failsafe, by time", || r::closed(r::failsafe_by_time())),
+    ]
+}
+
+fn breakers() -> Vec<Row> {
+    use resilience as r;
+    let by_failures: fn() -> Arena = || r::closed(r::consecutive());
+    let by_count: fn() -> Arena = || r::closed(r::by_count());
+    let rate = |measure, ours| counted("H2", measure, 1, ours, rated(Some(1.0), Some(0.5)));
+    vec![
+        counted("H1", "by failures in a row, closed", 1, by_failures, closed(Some(0.15))),
+        counted("H1", "by failures in a row, closed, 2 threads", 2, by_failures, closed(None)),
+        counted("H1", "by counted failures, closed", 1, || r::closed(r::counted()), closed(Some(0.15))),
+        Row {
+            // Under what counts them, refusals are too slow for a storm, in which alone it looks at no clock.
+            is_counted: false,
+            ..counted("H1", "open, coarse clock", 1, || r::open(r::coarse()), open(Some(0.5)))
+        },
+        counted("H1", "open", 1, || r::open(r::consecutive()), open(None)),
+        rate("by rate of 100 calls", by_count),
+        rate("by rate of 100 calls, slow ones too", || r::closed(r::slow_by_count())),
+        rate("by rate of 10 s", || r::closed(r::by_time())),
+        rate("by rate of 10 s, slow ones too", || r::closed(r::slow_by_time())),
+        counted("H2", "by rate of 100 calls, 2 threads", 2, by_count, rated(None, None)),
+    ]
+}
+
+/// What is compared reads the same clock as ours does, or it is for information.
+fn limiters() -> Vec<Row> {
+    use resilience as r;
+    const IS_FAST: bool = cfg!(feature = "fast-clock");
+    let measure = |fast, system| if IS_FAST { fast } else { system };
+    let governor = |must: Option<f64>| {
+        let must = must.filter(|_| IS_FAST);
+        vec![
+            Peer { must, ..beside("governor, quanta", r::governor_quanta) },
+            beside("governor, system's clock", r::governor_system),
+        ]
+    };
+    let (one, two) = (
+        measure("limit, allowed, fast clock", "limit, allowed, system's clock"),
+        measure("limit, allowed, fast clock, 2 threads", "limit, allowed, system's clock, 2 threads"),
+    );
+    vec![
+        counted("H3", one, 1, r::allowed, governor(Some(1.1))),
+        counted("H3", two, 2, r::allowed, governor(None)),
+        counted("H3", "limit, allowed, leases of 64", 1, r::leased, governor(None)),
+    ]
+}
+
 /// All of it.
 pub fn rows() -> Vec<Row> {
-    kernel().into_iter().chain(settings()).chain(events()).chain(metrics()).collect()
+    let parts = [kernel(), settings(), events(), metrics(), pools(), breakers(), limiters()];
+    parts.into_iter().flatten().collect()
 }
 
 fn kernel() -> Vec<Row> {

@@ -15,12 +15,14 @@ pub mod ours_events;
 #[cfg(feature = "async-peers")]
 pub mod ractor;
 pub mod raw;
+pub mod resilience;
 pub mod sample;
 #[cfg(feature = "async-peers")]
 pub mod spawned_tasks;
 #[cfg(feature = "async-peers")]
 pub mod spawned_threads;
 pub mod std;
+pub mod task_pools;
 #[cfg(feature = "async-peers")]
 mod tasks;
 pub mod telemetry;
