@@ -78,10 +78,14 @@ impl<'a> TaskContext<'a> {
     pub fn sleep(&self, duration: Duration) -> Result<(), Cancelled> {
         let clock = &self.shared.clock;
         let until = Deadline::from(clock.now(), duration).min(self.head.deadline);
-        let halting = self.shared.sleepers.join();
+        let mut halting = self.shared.sleepers.join();
         self.head.sit_down();
         while !self.is_cancelled() && !until.has_passed(clock.now()) {
-            clock.park(until.instant());
+            if halting.is_called() {
+                halting = self.shared.sleepers.join(); // for nothing: the pool goes on
+            } else {
+                clock.park(until.instant());
+            }
         }
         self.head.stand_up();
         self.shared.sleepers.leave(&halting);
@@ -95,5 +99,34 @@ impl fmt::Debug for TaskContext<'_> {
             .field("name", &self.name())
             .field("is_cancelled", &self.is_cancelled())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::sync::Clock;
+    use crate::tasks::sink::Voice;
+
+    #[test]
+    fn who_was_woken_for_nothing_is_woken_when_the_pool_stops() {
+        let shared = Arc::new(Shared::new("pool".into(), Clock::system(), Voice::default()));
+        let (tell, told) = channel();
+        let of_sleeper = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            let head = Head::new("sleep".into(), None, Deadline::unbounded());
+            let woken = TaskContext::new(&head, &of_sleeper).sleep(Duration::from_secs(3600));
+            tell.send(woken).expect("it is waited for");
+        });
+        for _ in 0..10_000 {
+            shared.sleepers.call_one();
+            std::thread::yield_now();
+        }
+        assert!(told.try_recv().is_err());
+        shared.set_halting(true);
+        assert_eq!(told.recv_timeout(Duration::from_secs(5)), Ok(Err(Cancelled)));
     }
 }

@@ -26,8 +26,8 @@ pub(crate) struct Head {
 
 #[derive(Default)]
 struct Seats {
-    joiner: Option<Thread>,
-    sleeper: Option<Thread>,
+    joiners: Vec<Thread>,
+    sleepers: Vec<Thread>,
 }
 
 // ORDERING: AcqRel on every change of the word. Who claims a task sees what was put into it; who sees `DONE` sees the
@@ -68,7 +68,7 @@ impl Head {
     pub(super) fn finish(&self) -> bool {
         let word = self.set(DONE);
         if word & WAITED != 0 {
-            self.wake_joiner();
+            self.wake_joiners();
         }
         word & ALONE == 0
     }
@@ -81,11 +81,9 @@ impl Head {
     }
 
     #[cold]
-    fn wake_joiner(&self) {
-        let joiner = self.seats.lock().joiner.take();
-        if let Some(thread) = joiner {
-            thread.unpark();
-        }
+    fn wake_joiners(&self) {
+        let joiners = std::mem::take(&mut self.seats.lock().joiners);
+        joiners.iter().for_each(Thread::unpark);
     }
 
     /// Nobody will ask for the outcome. Whether it is there already: then it is to be dropped.
@@ -101,10 +99,8 @@ impl Head {
     /// It is to end soon.
     pub(super) fn cancel(&self) {
         self.set(CANCELLED);
-        let sleeper = self.seats.lock().sleeper.take();
-        if let Some(thread) = sleeper {
-            thread.unpark();
-        }
+        let sleepers = std::mem::take(&mut self.seats.lock().sleepers);
+        sleepers.iter().for_each(Thread::unpark);
     }
 
     /// Waits until the outcome is there. `false` when the deadline came first.
@@ -114,13 +110,14 @@ impl Head {
 
     #[cold]
     fn park(&self, clock: &Clock, deadline: Deadline) -> bool {
-        self.seats.lock().joiner = Some(sync::current_thread());
+        self.seats.lock().joiners.push(sync::current_thread());
         let mut word = if mutant!(ParkBlindly) { 0 } else { self.set(WAITED) };
         if mutant!(ParkBlindly) {
             self.set(WAITED);
         }
         while word & DONE == 0 {
             if deadline.instant().is_some_and(|at| clock.now() >= at) {
+                leave(&mut self.seats.lock().joiners);
                 return self.is_done();
             }
             clock.park(deadline.instant());
@@ -132,11 +129,11 @@ impl Head {
     /// The calling thread is about to sleep in the task: [`cancel`](Self::cancel) wakes it. It looks whether the task is
     /// cancelled before it parks.
     pub(super) fn sit_down(&self) {
-        self.seats.lock().sleeper = Some(sync::current_thread());
+        self.seats.lock().sleepers.push(sync::current_thread());
     }
 
     pub(super) fn stand_up(&self) {
-        self.seats.lock().sleeper = None;
+        leave(&mut self.seats.lock().sleepers);
     }
 
     /// Whether it is too late to begin. The clock is read where there is a deadline.
@@ -153,4 +150,10 @@ impl Head {
     fn has(&self, bit: u8) -> bool {
         self.word.load(Ordering::Acquire) & bit != 0
     }
+}
+
+/// The calling thread leaves its seat.
+fn leave(seats: &mut Vec<Thread>) {
+    let me = sync::current_thread().id();
+    seats.retain(|other| other.id() != me);
 }
