@@ -73,7 +73,7 @@ impl Crew {
     #[inline]
     fn waiting(&self, job: Held) -> Waiting<Held> {
         let key = self.settings.per_key.and_then(|_| job.head().key.clone());
-        Waiting { job, key }
+        Waiting::new(job, key)
     }
 
     #[inline]

@@ -7,7 +7,7 @@
 //! | a worker is | and becomes | when |
 //! |---|---|---|
 //! | away | asked for | more wait than are on their way to them |
-//! | asked for, away | busy | it [arrives](Desk::arrived) |
+//! | asked for, away | called | it [arrives](Desk::arrived) |
 //! | busy | idle | it [takes](Desk::take) and there is nothing |
 //! | idle | called | a task comes |
 //! | called | busy | it takes |
@@ -34,6 +34,7 @@ pub(crate) struct Desk<J> {
     /// The last one to sit down is the first to be called: the others may retire.
     idle: Vec<usize>,
     is_hiring: bool,
+    is_looking: bool,
     is_halted: bool,
     is_closed: bool,
     pub(crate) figures: Figures,
@@ -44,6 +45,15 @@ pub(crate) struct Desk<J> {
 pub(crate) struct Waiting<J> {
     pub(crate) job: J,
     pub(crate) key: Option<Key>,
+    /// Whether it has waited for its key, and may be looked at again.
+    is_released: bool,
+}
+
+impl<J> Waiting<J> {
+    #[inline]
+    pub(crate) fn new(job: J, key: Option<Key>) -> Self {
+        Self { job, key, is_released: false }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +108,7 @@ impl<J> Desk<J> {
             seats: vec![Seat::Away; most],
             idle: Vec::with_capacity(most),
             is_hiring: false,
+            is_looking: false,
             is_halted: false,
             is_closed: false,
             figures: Figures::default(),
@@ -117,7 +128,7 @@ impl<J> Desk<J> {
         Ok(self.call())
     }
 
-    /// A task comes that is not to begin before `due`. Whether it is the first of those now.
+    /// A task comes that is not to begin before `due`. Whether somebody is to look when the first of those is due, and was not told.
     pub(crate) fn submit_at(
         &mut self,
         due: Instant,
@@ -127,7 +138,11 @@ impl<J> Desk<J> {
             return Err((waiting, refusal));
         }
         self.accepted();
-        Ok(self.later.push(due, waiting))
+        Ok(self.begin_later(due, waiting))
+    }
+
+    fn begin_later(&mut self, due: Instant, waiting: Waiting<J>) -> bool {
+        self.later.push(due, waiting) && !std::mem::replace(&mut self.is_looking, true)
     }
 
     /// The same, of one that had a place before: it has it again, also where the queue is full by now.
@@ -140,11 +155,12 @@ impl<J> Desk<J> {
             return Err((waiting, Refusal::Closed));
         }
         self.accepted();
-        Ok(self.later.push(due, waiting))
+        Ok(self.begin_later(due, waiting))
     }
 
     /// What is due is ready; the calls of those that are to look.
     pub(crate) fn begin_due(&mut self, now: Instant) -> Vec<Call> {
+        self.is_looking = false;
         let mut calls = Vec::new();
         while let Some(waiting) = self.later.pop(now) {
             self.ready.push_back(waiting);
@@ -176,12 +192,16 @@ impl<J> Desk<J> {
     #[inline]
     fn next(&mut self) -> Option<J> {
         loop {
-            let Waiting { job, key } = self.ready.pop_front()?;
-            let Some(key) = key else { return Some(job) };
-            if self.keys.enter(&key) {
-                return Some(job);
+            let waiting = self.ready.pop_front()?;
+            let Some(key) = &waiting.key else { return Some(waiting.job) };
+            if waiting.is_released {
+                self.keys.is_back(key);
             }
-            self.keys.wait(&Key::clone(&key), Waiting { job, key: Some(key) });
+            if self.keys.enter(key) {
+                return Some(waiting.job);
+            }
+            let (key, is_first) = (Key::clone(key), waiting.is_released);
+            self.keys.wait(&key, waiting, is_first);
         }
     }
 
@@ -222,16 +242,33 @@ impl<J> Desk<J> {
 
     fn leave(&mut self, key: &Key) -> bool {
         let Some(next) = self.keys.leave(key) else { return false };
-        self.ready.push_front(next); // it has waited longer than all that are ready
+        self.put_first(next);
         true
+    }
+
+    /// It has waited longer than all that are ready, save those of which the same is true.
+    fn put_first(&mut self, waiting: Waiting<J>) {
+        let place = self.ready.iter().take_while(|other| other.is_released).count();
+        self.ready.insert(place, Waiting { is_released: true, ..waiting });
     }
 
     /// Takes out all that nobody wants any more.
     pub(crate) fn purge(&mut self, mut is_wanted: impl FnMut(&J) -> bool) -> Vec<Waiting<J>> {
         let mut out = self.keys.purge(|waiting| is_wanted(&waiting.job));
-        out.extend(unwanted(&mut self.ready, |waiting| is_wanted(&waiting.job)));
+        let thrown = unwanted(&mut self.ready, |waiting| is_wanted(&waiting.job));
+        thrown.iter().filter(|waiting| waiting.is_released).for_each(|waiting| self.replace(waiting));
+        out.extend(thrown);
         out.extend(self.later.purge(|waiting| is_wanted(&waiting.job)));
         out
+    }
+
+    /// One that might be looked at again is thrown out: the next of its key may be.
+    fn replace(&mut self, waiting: &Waiting<J>) {
+        let Some(key) = &waiting.key else { return };
+        self.keys.is_back(key);
+        if let Some(next) = self.keys.release(key) {
+            self.put_first(next);
+        }
     }
 
     /// How many wait.
@@ -299,12 +336,12 @@ impl<J> Desk<J> {
         Some(worker)
     }
 
-    /// It could not be started. What waits goes on waiting.
-    pub(crate) fn not_hired(&mut self, worker: usize) {
+    /// It could not be started. What waits goes on waiting; `is_trying`: until it is tried again, as whoever hires is told.
+    pub(crate) fn not_hired(&mut self, worker: usize, is_trying: bool) {
         if self.seats[worker] == Seat::Asked {
             self.seats[worker] = Seat::Away;
         }
-        self.is_hiring = false;
+        self.is_hiring = is_trying;
     }
 
     /// Whoever hires has begun anew.
@@ -313,8 +350,14 @@ impl<J> Desk<J> {
         self.is_hiring = true;
     }
 
-    /// A worker has started. It looks for a task next.
+    /// A worker has started. It looks for a task next, as if it had been called: nobody else is to come in its stead.
     pub(crate) fn arrived(&mut self, worker: usize) {
+        self.forget(worker);
+        self.seats[worker] = Seat::Called;
+    }
+
+    /// This seat is kept for somebody who arrives only at the end.
+    pub(crate) fn keep(&mut self, worker: usize) {
         self.forget(worker);
         self.seats[worker] = Seat::Busy;
     }

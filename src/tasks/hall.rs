@@ -42,7 +42,7 @@ enum Step<'s> {
 impl<'s> Hall<'s> {
     pub(crate) fn new(threads: usize) -> Self {
         let mut desk = Desk::new(MAX_QUEUE, 0, threads + 1, usize::MAX);
-        desk.arrived(threads); // whoever leaves: nobody else is to have this seat
+        desk.keep(threads); // whoever leaves: nobody else is to have this seat
         let inside = Inside { desk, husks: 0, is_leaving: false, is_over: false };
         Self {
             shared: Shared::new("scope".into(), Clock::system(), Voice::default()),
@@ -60,7 +60,7 @@ impl<'s> Hall<'s> {
 
     /// Takes a task in. Whether one more thread may be [wanted](Self::hire).
     pub(crate) fn submit(&self, job: HeldFor<'s>) -> Result<bool, Refusal> {
-        let waiting = Waiting { job, key: None };
+        let waiting = Waiting::new(job, None);
         let submitted = self.inside.lock().desk.submit(waiting);
         let Call { wake, hire } = submitted.map_err(|(_, refusal)| refusal)?;
         if let Some(worker) = wake {
@@ -132,7 +132,7 @@ impl<'s> Hall<'s> {
 
     /// It could not be started.
     pub(crate) fn not_hired(&self, worker: usize) {
-        self.inside.lock().desk.not_hired(worker);
+        self.inside.lock().desk.not_hired(worker, false);
     }
 
     /// Is a worker until the scope is over.

@@ -11,8 +11,14 @@ use crate::service::context::Context;
 use crate::service::exit::Exit;
 use crate::service::service::{Init, Next, Service};
 use crate::service::timers::TimerRef;
+use crate::supervisor::errors::StartChildError;
 use crate::supervisor::reference::SupervisorRef;
 use crate::sync::{AtomicBool, Ordering};
+
+/// A thread that retires keeps its name for a moment longer.
+const UNTIL_IT_HAS_LEFT: Duration = Duration::from_millis(10);
+/// Where the system has no more threads to give, others may end: so often it is asked again.
+const UNTIL_THERE_IS_MORE: Duration = Duration::from_secs(1);
 
 /// The pool's own service: the last to start and the first to stop, so that with it the pool begins and halts.
 pub(crate) struct Keeper {
@@ -50,13 +56,23 @@ impl Keeper {
         cx.handle().core().watchers.add(Box::new(gone));
     }
 
-    fn hire(&self) {
+    fn hire(&self, cx: &mut Context<Self>) {
         while let Some(worker) = self.crew.desk(|desk| desk.hire()) {
             if let Err(error) = self.workers.start_child(pool::worker(&self.crew, worker)) {
-                self.crew.desk(|desk| desk.not_hired(worker));
-                return complain(format_args!("`{}` gets no more threads: {error}", self.crew.shared.name));
+                self.crew.desk(|desk| desk.not_hired(worker, true));
+                cx.send_after(self.patience(&error), Order::Hire);
+                return;
             }
         }
+    }
+
+    /// How long until it is tried again.
+    fn patience(&self, error: &StartChildError) -> Duration {
+        if let StartChildError::AlreadyStarted { .. } = error {
+            return UNTIL_IT_HAS_LEFT;
+        }
+        complain(format_args!("`{}` gets no more threads: {error}", self.crew.shared.name));
+        UNTIL_THERE_IS_MORE
     }
 
     fn begin_due(&mut self, cx: &mut Context<Self>) {
@@ -88,7 +104,7 @@ impl Service for Keeper {
 
     fn handle(&mut self, order: Order, cx: &mut Context<Self>) -> Result<Next, Infallible> {
         match order {
-            Order::Hire => self.hire(),
+            Order::Hire => self.hire(cx),
             Order::Look => self.begin_due(cx),
         }
         Ok(Next::Continue)

@@ -9,11 +9,11 @@ use crate::sync::Clock;
 const MS: Duration = Duration::from_millis(1);
 
 fn plain(job: u32) -> Waiting<u32> {
-    Waiting { job, key: None }
+    Waiting::new(job, None)
 }
 
 fn keyed(job: u32, key: &str) -> Waiting<u32> {
-    Waiting { job, key: Some(key.into()) }
+    Waiting::new(job, Some(key.into()))
 }
 
 /// A desk whose workers are all there and idle; the last is the first to be called.
@@ -66,8 +66,15 @@ fn what_is_due_becomes_ready_in_its_order() {
     let now = Clock::system().now();
     assert!(desk.submit_at(now + 2 * MS, plain(2)).expect("room"));
     assert!(!desk.submit_at(now + 3 * MS, plain(3)).expect("room"));
-    assert!(desk.submit_at(now + MS, plain(1)).expect("room"));
+    assert!(
+        !desk.submit_at(now + MS, plain(1)).expect("room"),
+        "who is to look was told, and has not looked"
+    );
     assert_eq!((desk.next_due(), desk.begin_due(now)), (Some(now + MS), vec![]));
+    assert!(desk.submit_at(now + MS / 2, plain(0)).expect("room"));
+    assert_eq!((desk.begin_due(now + MS / 2), desk.take(0)), (vec![wakes(0)], Some(0)));
+    desk.done(None, true);
+    assert_eq!(desk.take(0), None);
     assert_eq!(desk.begin_due(now + 2 * MS), [wakes(0), NOTHING]);
     assert_eq!((desk.take(0), desk.take(0), desk.take(0)), (Some(1), Some(2), None));
     assert_eq!((desk.next_due(), desk.waiting()), (Some(now + 3 * MS), 1));
@@ -120,7 +127,7 @@ fn more_are_asked_for_when_more_wait_than_are_on_their_way() {
     let calls = [1, 2, 3].map(|job| desk.submit(plain(job)).expect("room"));
     assert_eq!(calls, [wakes(0), HIRE, NOTHING], "one is told once");
     assert_eq!((desk.hire(), desk.hire(), desk.hire()), (Some(1), Some(2), None), "three for three");
-    desk.not_hired(2);
+    desk.not_hired(2, false);
     desk.arrived(1);
     assert_eq!((desk.take(1), desk.take(0), desk.crew()), (Some(1), Some(2), 2));
     assert_eq!(desk.submit(plain(4)).expect("room"), HIRE);
@@ -159,6 +166,76 @@ fn a_halted_desk_hands_out_nothing_until_it_goes_on() {
     assert_eq!((desk.take(0), desk.nudge()), (None, NOTHING));
     assert_eq!(desk.resume(), [wakes(0)]);
     assert_eq!(desk.take(0), Some(1));
+}
+
+#[test]
+fn who_has_arrived_is_on_its_way_and_nobody_more_is_asked_for() {
+    let mut desk = Desk::new(9, 1, 4, 1);
+    desk.arrived(0);
+    assert_eq!(desk.take(0), None);
+    assert_eq!(desk.submit(plain(1)).expect("room"), wakes(0));
+    assert_eq!(desk.take(0), Some(1));
+    assert_eq!(desk.submit(plain(2)).expect("room"), HIRE);
+    assert_eq!(desk.hire(), Some(1));
+    desk.arrived(1);
+    assert_eq!(desk.hire(), None, "one for one");
+    assert!(!desk.retire(1), "it is to look first");
+    assert_eq!((desk.take(1), desk.crew()), (Some(2), 2));
+}
+
+/// All that a worker takes of this key, one after the other.
+fn taken(desk: &mut Desk<u32>, key: &Key) -> Vec<u32> {
+    let next = || {
+        let job = desk.take(0)?;
+        desk.done(Some(key), true);
+        Some(job)
+    };
+    std::iter::from_fn(next).collect()
+}
+
+#[test]
+fn who_waits_for_its_key_is_not_lost_with_the_one_before_it_that_is_thrown_out() {
+    let (mut desk, a) = (desk(1), Key::from("a"));
+    assert!(desk.begin_key(&a));
+    for job in 1..=3 {
+        let _ = desk.submit(keyed(job, "a")).expect("room");
+    }
+    assert_eq!((desk.take(0), desk.end_key(&a)), (None, wakes(0)), "the first may run");
+    assert_eq!(desk.purge(|&job| job != 1).len(), 1);
+    assert_eq!(taken(&mut desk, &a), [2, 3]);
+    assert_eq!((desk.keys(), desk.waiting()), (0, 0));
+}
+
+#[test]
+fn those_of_a_key_keep_their_order_where_a_guest_comes_between() {
+    for ends_first in [false, true] {
+        let (mut desk, a) = (desk(1), Key::from("a"));
+        assert!(desk.begin_key(&a));
+        for job in 1..=3 {
+            let _ = desk.submit(keyed(job, "a")).expect("room");
+        }
+        assert_eq!((desk.take(0), desk.end_key(&a)), (None, wakes(0)), "the first may run");
+        assert!(desk.begin_key(&a), "it has not begun");
+        if !ends_first {
+            assert_eq!(desk.take(0), None);
+        }
+        let _ = desk.end_key(&a);
+        assert_eq!(taken(&mut desk, &a), [1, 2, 3]);
+        assert_eq!(desk.keys(), 0);
+    }
+}
+
+#[test]
+fn several_that_may_run_again_are_taken_in_their_order() {
+    let (mut desk, a) = (Desk::new(9, 1, 1, 2), Key::from("a"));
+    assert!(desk.begin_key(&a) && desk.begin_key(&a));
+    desk.arrived(0);
+    for job in 1..=3 {
+        let _ = desk.submit(keyed(job, "a")).expect("room");
+    }
+    assert_eq!(desk.take(0), None);
+    let _ = (desk.end_key(&a), desk.end_key(&a));
+    assert_eq!(taken(&mut desk, &a), [1, 2, 3]);
 }
 
 #[derive(Clone, Debug)]
@@ -221,7 +298,7 @@ impl World {
         let job = self.next;
         self.next += 1;
         self.keys.insert(job, key);
-        Waiting { job, key: self.name(job) }
+        Waiting::new(job, self.name(job))
     }
 
     fn running(&self, key: u8) -> usize {
