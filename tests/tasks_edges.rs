@@ -1,13 +1,14 @@
 //! What happens to the pools of tasks at their edges: where one comes just as another goes.
 #![cfg(feature = "tasks")]
 
-use std::sync::mpsc::channel;
+use std::convert::Infallible;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use underpin::tasks::{TaskPool, TaskPoolBuilder};
 use underpin::testing::Simulation;
-use underpin::{Supervisor, SupervisorHandle};
+use underpin::{Context, Next, Service, Strategy, Supervisor, SupervisorHandle, child};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any machine takes.
@@ -18,6 +19,31 @@ fn simulated(seed: u64, builder: TaskPoolBuilder) -> (Simulation, TaskPool, Supe
     let tasks = builder.clock(sim.clock()).build().expect("it makes sense");
     let app = sim.start(Supervisor::new("app").supervisor(tasks.supervisor())).expect("it starts");
     (sim, tasks, app)
+}
+
+/// A task that says that it has begun, and ends when the other end is dropped.
+fn occupy(tasks: &TaskPool) -> (Receiver<()>, Sender<()>) {
+    let (tell, begun) = channel();
+    let (hold, held) = channel();
+    tasks
+        .spawn("occupy", move || {
+            tell.send(()).ok();
+            held.recv().ok();
+        })
+        .detach();
+    (begun, hold)
+}
+
+/// Sits in the tree to be crashed.
+struct Fuse;
+
+impl Service for Fuse {
+    type Msg = ();
+    type Error = Infallible;
+
+    fn handle(&mut self, (): (), _: &mut Context<Self>) -> Result<Next, Infallible> {
+        panic!("it blows");
+    }
 }
 
 #[test]
@@ -119,4 +145,21 @@ fn one_task_that_waits_brings_one_thread() {
         }
         drop(app);
     }
+}
+
+#[test]
+fn the_place_of_a_thread_that_was_abandoned_is_filled_again() {
+    let grace = Duration::from_millis(10);
+    let tasks = TaskPool::builder("work").elastic(1..=2).shutdown(grace).build().expect("it makes sense");
+    let fuse = child("fuse", || Fuse);
+    let blow = fuse.handle();
+    let app = Supervisor::new("app").strategy(Strategy::OneForAll).child(fuse).supervisor(tasks.supervisor());
+    let app = app.start().expect("it starts");
+    let hung = [(); 2].map(|()| occupy(&tasks));
+    hung.iter().for_each(|(begun, _)| begun.recv_timeout(FAR).expect("both threads are there"));
+    blow.cast(()).expect("it is taken");
+    let after = [(); 2].map(|()| occupy(&tasks));
+    after.iter().for_each(|(begun, _)| begun.recv_timeout(FAR).expect("there are two again"));
+    assert_eq!(tasks.snapshot().threads, 2);
+    drop((hung, after, app));
 }

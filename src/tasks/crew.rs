@@ -1,6 +1,6 @@
 //! What a pool is inside: the desk behind its lock, and those who are called.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::desk::{Call, Desk, Refusal, Waiting};
@@ -12,6 +12,7 @@ use super::overflow::Overflow;
 use super::settings::Settings;
 use super::shared::{Shared, name, tally};
 use super::worker::Look;
+use crate::service::core::Core;
 use crate::service::deadline::Deadline;
 use crate::service::handle::Handle;
 use crate::service::scope;
@@ -340,6 +341,15 @@ impl Crew {
         drop(hand);
     }
 
+    /// A worker is gone for good: if it has not said so itself, its seat is free.
+    pub(super) fn given_up(&self, worker: usize, core: &Weak<Core<Look>>) {
+        let is_its = |hand: &Handle<Look>| std::ptr::eq(Arc::as_ptr(hand.core()), core.as_ptr());
+        let has_not_left = self.hands[worker].lock().as_ref().is_some_and(is_its);
+        if has_not_left {
+            self.left(worker);
+        }
+    }
+
     /// No task begins, and those that run are to end.
     pub(super) fn halt(&self) {
         self.desk(|desk| desk.halt());
@@ -355,13 +365,16 @@ impl Crew {
     /// The pool is gone for good: what waits ends, and nothing comes any more.
     pub(super) fn close(&self) {
         let left = self.desk(|desk| desk.close());
-        self.husks.store(0, Ordering::Relaxed);
         self.senders.call_all();
         let keeper = self.keeper.lock().take();
         drop(keeper);
-        for waiting in left.iter().filter(|waiting| waiting.job.head().claim()) {
-            tally(&self.shared.counts.stopped);
-            waiting.job.end(&self.shared, self.shared.stopped(waiting.job.head()));
+        for Waiting { job, .. } in &left {
+            if job.head().claim() {
+                tally(&self.shared.counts.stopped);
+                job.end(&self.shared, self.shared.stopped(job.head()));
+            } else {
+                self.was_husk(); // whoever claimed it counts it, or is about to
+            }
         }
     }
 
@@ -392,4 +405,26 @@ pub(super) fn within_the_callers(deadline: Deadline, clock: &Clock) -> Deadline 
 #[inline]
 pub(super) fn inherited(clock: &Clock) -> Option<Deadline> {
     scope::me().and_then(|me| me.inherited_deadline(clock.now()))
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+    use crate::tasks::TaskPool;
+
+    #[test]
+    fn what_is_cancelled_while_the_pool_closes_is_not_counted_for_ever() {
+        let pool = TaskPool::builder("work").build().expect("it makes sense");
+        let crew = &pool.0;
+        let (first, second) = (pool.spawn("first", || ()), pool.spawn("second", || ()));
+        second.cancel();
+        assert_eq!(crew.waiting_count(), 1);
+        let job = Arc::clone(first.held());
+        assert!(job.head().claim(), "it is about to be cancelled");
+        crew.close();
+        crew.left_husk();
+        crew.resume();
+        pool.spawn("third", || ()).detach();
+        assert_eq!((crew.waiting_count(), crew.husks.load(Ordering::Relaxed)), (1, 0));
+    }
 }

@@ -210,7 +210,7 @@ impl<T: Send + 'static> Task<T> {
     }
 
     #[inline]
-    fn held(&self) -> &Arc<dyn Answer<T>> {
+    pub(super) fn held(&self) -> &Arc<dyn Answer<T>> {
         self.answer.as_ref().expect("it is there until the task is gone")
     }
 

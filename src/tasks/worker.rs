@@ -31,6 +31,15 @@ impl Worker {
         Self { crew, number }
     }
 
+    /// Where no successor takes the seat of one that is abandoned, it is free when it is given up.
+    fn watch(&self, cx: &Context<Self>) {
+        let (crew, number, me) = (Arc::clone(&self.crew), self.number, cx.handle());
+        if number >= crew.settings.fewest {
+            let core = Arc::downgrade(me.core());
+            me.core().watchers.add(Box::new(move |_| crew.given_up(number, &core)));
+        }
+    }
+
     /// Whether there may be more.
     fn work(&self, cx: &Context<Self>) -> bool {
         let mut done = None;
@@ -77,6 +86,7 @@ impl Service for Worker {
 
     fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Infallible> {
         self.crew.arrived(self.number, cx.handle());
+        self.watch(cx);
         if self.crew.settings.fewest < self.crew.settings.most {
             cx.set_idle_timeout(Some(self.crew.settings.keep_alive));
         }
