@@ -2,17 +2,20 @@
 #![cfg(feature = "tasks")]
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use underpin::tasks::{TaskPool, TaskPoolBuilder};
+use underpin::tasks::{Event, Overflow, Sink, TaskError, TaskPool, TaskPoolBuilder};
 use underpin::testing::Simulation;
-use underpin::{Context, Next, Service, Strategy, Supervisor, SupervisorHandle, child};
+use underpin::{Context, Deadline, Next, Reply, Service, Strategy, Supervisor, SupervisorHandle, child};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any machine takes.
 const FAR: Duration = Duration::from_secs(20);
+/// As long as one waits for what does not end.
+const MOMENT: Duration = Duration::from_millis(10);
 
 fn simulated(seed: u64, builder: TaskPoolBuilder) -> (Simulation, TaskPool, SupervisorHandle) {
     let sim = Simulation::new(seed);
@@ -149,8 +152,7 @@ fn one_task_that_waits_brings_one_thread() {
 
 #[test]
 fn the_place_of_a_thread_that_was_abandoned_is_filled_again() {
-    let grace = Duration::from_millis(10);
-    let tasks = TaskPool::builder("work").elastic(1..=2).shutdown(grace).build().expect("it makes sense");
+    let tasks = TaskPool::builder("work").elastic(1..=2).shutdown(MOMENT).build().expect("it makes sense");
     let fuse = child("fuse", || Fuse);
     let blow = fuse.handle();
     let app = Supervisor::new("app").strategy(Strategy::OneForAll).child(fuse).supervisor(tasks.supervisor());
@@ -162,4 +164,301 @@ fn the_place_of_a_thread_that_was_abandoned_is_filled_again() {
     after.iter().for_each(|(begun, _)| begun.recv_timeout(FAR).expect("there are two again"));
     assert_eq!(tasks.snapshot().threads, 2);
     drop((hung, after, app));
+}
+
+/// Tells on which thread it is dropped.
+struct Told(Sender<Option<String>>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.send(std::thread::current().name().map(str::to_owned)).ok();
+    }
+}
+
+#[test]
+fn what_never_began_is_dropped_on_no_thread_of_a_supervisor() {
+    let tasks = TaskPool::builder("work").threads(1).shutdown(MOMENT).build().expect("it makes sense");
+    let app = Supervisor::new("app").supervisor(tasks.supervisor()).start().expect("it starts");
+    let (begun, hold) = occupy(&tasks);
+    begun.recv_timeout(FAR).expect("it has begun");
+    let (tell, told) = channel();
+    let dropped = Told(tell);
+    tasks.spawn("wait", move || drop(dropped)).detach();
+    drop(app);
+    let thread = told.recv_timeout(FAR).expect("it is dropped");
+    assert!(thread.as_deref().is_some_and(|name| name.ends_with("keeper")), "{thread:?}");
+    drop(hold);
+}
+
+/// How many are inside at once, at most.
+#[derive(Default)]
+struct Inside {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Inside {
+    fn pass(&self) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        std::thread::yield_now();
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn whatever_comes_goes_and_is_cancelled_at_once_is_accounted_for_and_keys_are_kept() {
+    let builder = TaskPool::builder("work").elastic(1..=3).keep_alive(Duration::from_millis(1));
+    let tasks = builder.queue(8).per_key(1).overflow(Overflow::Block(FAR)).build().expect("it makes sense");
+    let app = Supervisor::new("app").supervisor(tasks.supervisor()).start().expect("it starts");
+    let inside: [Arc<Inside>; 2] = Default::default();
+    let come = |n: usize| {
+        let of_key = Arc::clone(&inside[n % 2]);
+        let task = tasks.task("one").key(["a", "b"][n % 2]);
+        let task = if n % 11 == 0 { task.after(Duration::from_micros(50)) } else { task };
+        let task = task.spawn(move || of_key.pass());
+        match n % 7 {
+            0 | 1 => task.cancel(),
+            2 | 3 => task.detach(),
+            _ => assert_eq!(task.join(), Ok(())),
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..1500).for_each(come));
+        }
+    });
+    drop(app);
+    let s = tasks.snapshot();
+    assert_eq!((s.accepted, s.queued, s.running, s.keys), (6000, 0, 0, 0), "{s:?}");
+    assert_eq!(s.accepted, s.completed + s.joined + s.cancelled + s.stopped, "{s:?}");
+    assert_eq!(inside.map(|inside| inside.most.load(Ordering::SeqCst)), [1, 1]);
+}
+
+/// Its drop panics.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("it goes off");
+    }
+}
+
+#[test]
+fn a_value_that_nobody_wants_and_whose_drop_panics_harms_nobody() {
+    let tasks = TaskPool::builder("work").threads(1).build().expect("it makes sense");
+    let app = Supervisor::new("app").supervisor(tasks.supervisor()).start().expect("it starts");
+    let me = || std::thread::current().id();
+    let before = tasks.spawn("before", me).join_timeout(FAR).expect("it runs");
+    let (begun, hold) = occupy(&tasks);
+    begun.recv_timeout(FAR).expect("it has begun");
+    tasks.spawn("bomb", || Bomb).detach();
+    let after = tasks.spawn("after", me);
+    drop(hold);
+    assert_eq!(after.join_timeout(FAR), Ok(before), "the thread is the same");
+    drop(app);
+}
+
+#[test]
+fn who_waits_for_room_is_told_when_the_pool_is_gone() {
+    let builder =
+        TaskPool::builder("work").threads(1).queue(1).overflow(Overflow::Block(3 * FAR)).shutdown(MOMENT);
+    let tasks = builder.build().expect("it makes sense");
+    let app = Supervisor::new("app").supervisor(tasks.supervisor()).start().expect("it starts");
+    let (begun, hold) = occupy(&tasks);
+    begun.recv_timeout(FAR).expect("it has begun");
+    tasks.spawn("wait", || ()).detach();
+    let (tell, told) = channel();
+    let pool = tasks.clone();
+    std::thread::spawn(move || tell.send(pool.spawn("late", || ()).try_join()).expect("it is waited for"));
+    for _ in 0..20_000 {
+        std::thread::yield_now(); // it sits down
+    }
+    assert!(told.try_recv().is_err());
+    drop(app);
+    let late = told.recv_timeout(FAR).expect("it is told").expect("it is done");
+    assert!(matches!(late, Err(TaskError::Stopped { .. })), "{late:?}");
+    drop(hold);
+}
+
+#[test]
+fn a_thread_that_was_abandoned_takes_nothing_from_its_successor_when_it_ends() {
+    let tasks = TaskPool::builder("work").threads(1).shutdown(MOMENT).build().expect("it makes sense");
+    let fuse = child("fuse", || Fuse);
+    let blow = fuse.handle();
+    let app = Supervisor::new("app").strategy(Strategy::OneForAll).child(fuse).supervisor(tasks.supervisor());
+    let app = app.start().expect("it starts");
+    let (begun, hold) = occupy(&tasks);
+    begun.recv_timeout(FAR).expect("it has begun");
+    blow.cast(()).expect("it is taken");
+    tasks.spawn("after", || ()).join_timeout(FAR).expect("it runs on the successor");
+    assert!(tasks.snapshot().running > 0, "the other thread goes on");
+    drop(hold);
+    while tasks.snapshot().running > 0 {
+        std::thread::yield_now();
+    }
+    for _ in 0..1000 {
+        std::thread::yield_now(); // it ends
+    }
+    tasks.spawn("again", || ()).join_timeout(FAR).expect("it runs on the successor");
+    assert_eq!(tasks.snapshot().threads, 1);
+    drop(app);
+}
+
+#[test]
+fn what_a_task_spawns_inherits_its_deadline() {
+    let tasks = TaskPool::builder("work").threads(2).build().expect("it makes sense");
+    let app = Supervisor::new("app").supervisor(tasks.supervisor()).start().expect("it starts");
+    let (deadline, pool) = (Deadline::after(3 * FAR), tasks.clone());
+    let of_both = tasks.task("outer").deadline(deadline).spawn(move || {
+        let inner = pool.spawn_with("inner", |cx| cx.deadline());
+        inner.join_timeout(FAR)
+    });
+    assert_eq!(of_both.join_timeout(FAR), Ok(Ok(deadline)));
+    let pool = tasks.clone();
+    let plain = tasks.spawn("outer", move || pool.spawn_with("inner", |cx| cx.deadline()).join_timeout(FAR));
+    assert_eq!(plain.join_timeout(FAR), Ok(Ok(Deadline::unbounded())), "nothing is left of the one before");
+    drop(app);
+}
+
+/// Notes the kind and the task of each event.
+#[derive(Default)]
+struct Ear(Mutex<Vec<(&'static str, String)>>);
+
+impl Sink for Ear {
+    fn event(&self, event: &Event) {
+        self.0.lock().expect("no panic").push((event.kind, event.task.to_string()));
+    }
+}
+
+#[test]
+fn what_is_late_is_told_and_of_what_is_shed_the_first_after_one_that_was_not() {
+    let ear = Arc::new(Ear::default());
+    let builder = TaskPool::builder("work").queue(2).overflow(Overflow::Shed);
+    let tasks = builder.sink(Arc::clone(&ear) as Arc<dyn Sink>).build().expect("it makes sense");
+    let passed = Deadline::after(Duration::ZERO);
+    let late = tasks.task("late").deadline(passed).spawn(|| ());
+    for _ in 0..2 {
+        let other = tasks.spawn("other", || ());
+        tasks.spawn("first", || ()).detach();
+        tasks.spawn("second", || ()).detach();
+        assert_eq!(other.join(), Ok(()));
+    }
+    assert!(matches!(late.join(), Err(TaskError::Expired { .. })));
+    let told = ear.0.lock().expect("no panic").clone();
+    let told: Vec<_> = told.iter().map(|(kind, task)| (*kind, &**task)).collect();
+    assert_eq!(told, [("shedding", "first"), ("shedding", "first"), ("expired", "late")]);
+}
+
+#[test]
+fn what_was_cancelled_makes_room_wherever_it_waits() {
+    let tasks = TaskPool::builder("work").queue(3).overflow(Overflow::Shed).build().expect("it makes sense");
+    let all = [0, 1, 2].map(|n| tasks.spawn("one", move || n));
+    all[1].cancel();
+    let late = tasks.spawn("late", || 7);
+    assert_eq!((tasks.snapshot().queued, tasks.snapshot().shed), (3, 0));
+    assert_eq!(late.join(), Ok(7));
+}
+
+#[test]
+fn while_a_pool_stops_nothing_begins_on_any_thread() {
+    let builder = TaskPool::builder("work").threads(1).queue(1).overflow(Overflow::CallerRuns);
+    let tasks = builder.shutdown(MOMENT).build().expect("it makes sense");
+    let app = Supervisor::new("app").supervisor(tasks.supervisor()).start().expect("it starts");
+    let (tell, told) = channel();
+    let (pool, ran) = (tasks.clone(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&ran);
+    let (begin, begun) = channel();
+    let task = tasks.spawn_with("last", move |cx| {
+        let count = || {
+            let count = Arc::clone(&count);
+            move || count.fetch_add(1, Ordering::SeqCst)
+        };
+        let waiting = pool.spawn("waiting", count());
+        begin.send(()).ok();
+        let _ = cx.sleep(3 * FAR);
+        let mapped = pool
+            .map([(); 3], {
+                let one = count();
+                move |()| one()
+            })
+            .next();
+        tell.send((pool.spawn("caller", count()).try_join(), waiting.join(), mapped)).ok();
+    });
+    begun.recv_timeout(FAR).expect("it has begun");
+    drop(app);
+    let (caller, waiting, mapped) = told.recv_timeout(FAR).expect("it ends");
+    assert!(
+        caller.expect("it is done").is_err() && waiting.is_err() && mapped.is_some_and(|one| one.is_err())
+    );
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+    drop(task);
+}
+
+#[test]
+fn what_an_abandoned_thread_spawns_is_not_taken() {
+    let tasks = TaskPool::builder("work").threads(1).shutdown(MOMENT).build().expect("it makes sense");
+    let fuse = child("fuse", || Fuse);
+    let blow = fuse.handle();
+    let app = Supervisor::new("app").strategy(Strategy::OneForAll).child(fuse).supervisor(tasks.supervisor());
+    let app = app.start().expect("it starts");
+    let ((begin, begun), (hold, held), (tell, told)) = (channel(), channel::<()>(), channel());
+    let pool = tasks.clone();
+    let spawn = move || {
+        begin.send(()).ok();
+        held.recv().ok();
+        tell.send(pool.spawn("late", || ()).join()).ok();
+    };
+    tasks.spawn("hung", spawn).detach();
+    begun.recv_timeout(FAR).expect("it has begun");
+    blow.cast(()).expect("it is taken");
+    assert_eq!(tasks.spawn("after", || ()).join_timeout(FAR), Ok(()));
+    drop(hold);
+    let late = told.recv_timeout(FAR).expect("it goes on");
+    assert!(matches!(late, Err(TaskError::Stopped { .. })), "{late:?}");
+    drop(app);
+}
+
+#[test]
+fn no_task_sleeps_beyond_its_deadline() {
+    let (sim, tasks, app) = simulated(1, TaskPool::builder("work").threads(1));
+    let (clock, deadline) = (sim.clock(), Deadline::at(sim.now() + 5 * SECOND));
+    let slept = tasks.task("sleep").deadline(deadline).spawn_with(move |cx| {
+        let begun = clock.now();
+        (cx.sleep(3600 * SECOND), clock.now() - begun)
+    });
+    sim.advance(10 * SECOND);
+    assert_eq!(slept.join(), Ok((Ok(()), 5 * SECOND)));
+    drop(app);
+}
+
+/// Joins, in a handler, a task that does not end.
+struct Joining(TaskPool, Sender<Result<(), TaskError>>);
+
+impl Service for Joining {
+    type Msg = Reply<()>;
+    type Error = Infallible;
+
+    fn handle(&mut self, reply: Self::Msg, _: &mut Context<Self>) -> Result<Next, Infallible> {
+        let task = self.0.task("long").deadline(Deadline::unbounded());
+        let task = task.spawn_with(|cx| drop(cx.sleep(3 * FAR)));
+        self.1.send(task.join_timeout(3 * FAR)).ok();
+        drop(reply);
+        Ok(Next::Continue)
+    }
+}
+
+#[test]
+fn in_a_handler_nobody_waits_longer_than_its_caller() {
+    let tasks = TaskPool::builder("work").threads(1).build().expect("it makes sense");
+    let (tell, told) = channel();
+    let pool = tasks.clone();
+    let joining = child("joining", move || Joining(pool.clone(), tell.clone()));
+    let handle = joining.handle();
+    let app = Supervisor::new("app").supervisor(tasks.supervisor()).child(joining);
+    let app = app.start().expect("it starts");
+    assert!(handle.call_timeout(10 * MOMENT, |reply| reply).is_err());
+    let joined = told.recv_timeout(FAR).expect("it ends");
+    assert!(matches!(joined, Err(TaskError::TimedOut { .. })), "{joined:?}");
+    drop(app);
 }

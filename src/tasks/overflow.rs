@@ -20,7 +20,7 @@ pub enum Overflow {
     /// It is shed at once.
     Shed,
     /// Whoever spawns it runs it, so that he is slowed down by what he asks for. It is shed only if its key does not allow that,
-    /// or if it is to begin later.
+    /// if it is to begin later, or while the pool stops.
     CallerRuns,
 }
 

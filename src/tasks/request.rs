@@ -60,7 +60,8 @@ impl<'a> TaskBuilder<'a> {
         self
     }
 
-    /// By when it is to begin, or not at all; what it calls inherits it. Unless set it is that of the caller of the handler in
+    /// By when it is to begin, or not at all; what it calls on a thread of the pool inherits it, and what it calls where its joiner runs it has
+    /// the joiner's. Unless set it is that of the caller of the handler in
     /// which the task is spawned, and unbounded elsewhere.
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = Some(deadline);

@@ -8,7 +8,8 @@ use crate::sync::{AtomicU64, Ordering};
 /// How a [`TaskPool`](super::TaskPool) stands.
 ///
 /// Of the tasks that were accepted each waits, runs, or is in one of `completed`, `joined`, `cancelled` and `stopped`; `panicked` and
-/// `expired` are among those that were completed or joined. While tasks come and go the figures may be of different moments.
+/// `expired` are among those that were completed, joined or run by their callers; an item of a [map](super::Map) that was late before it was
+/// handed on is `expired` alone. While tasks come and go the figures may be of different moments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolSnapshot {
