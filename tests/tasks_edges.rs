@@ -215,7 +215,7 @@ fn whatever_comes_goes_and_is_cancelled_at_once_is_accounted_for_and_keys_are_ke
     let come = |n: usize| {
         let of_key = Arc::clone(&inside[n % 2]);
         let task = tasks.task("one").key(["a", "b"][n % 2]);
-        let task = if n % 11 == 0 { task.after(Duration::from_micros(50)) } else { task };
+        let task = if n.is_multiple_of(11) { task.after(Duration::from_micros(50)) } else { task };
         let task = task.spawn(move || of_key.pass());
         match n % 7 {
             0 | 1 => task.cancel(),
@@ -253,9 +253,11 @@ fn a_value_that_nobody_wants_and_whose_drop_panics_harms_nobody() {
     let (begun, hold) = occupy(&tasks);
     begun.recv_timeout(FAR).expect("it has begun");
     tasks.spawn("bomb", || Bomb).detach();
-    let after = tasks.spawn("after", me);
+    let after = [(); 2].map(|()| tasks.spawn("after", me));
     drop(hold);
-    assert_eq!(after.join_timeout(FAR), Ok(before), "the thread is the same");
+    for after in after {
+        assert_eq!(after.join_timeout(FAR), Ok(before), "the thread is the same");
+    }
     drop(app);
 }
 
@@ -362,37 +364,34 @@ fn what_was_cancelled_makes_room_wherever_it_waits() {
 
 #[test]
 fn while_a_pool_stops_nothing_begins_on_any_thread() {
-    let builder = TaskPool::builder("work").threads(1).queue(1).overflow(Overflow::CallerRuns);
-    let tasks = builder.shutdown(MOMENT).build().expect("it makes sense");
-    let app = Supervisor::new("app").supervisor(tasks.supervisor()).start().expect("it starts");
-    let (tell, told) = channel();
-    let (pool, ran) = (tasks.clone(), Arc::new(AtomicUsize::new(0)));
-    let count = Arc::clone(&ran);
-    let (begin, begun) = channel();
-    let task = tasks.spawn_with("last", move |cx| {
-        let count = || {
-            let count = Arc::clone(&count);
-            move || count.fetch_add(1, Ordering::SeqCst)
-        };
-        let waiting = pool.spawn("waiting", count());
-        begin.send(()).ok();
-        let _ = cx.sleep(3 * FAR);
-        let mapped = pool
-            .map([(); 3], {
-                let one = count();
-                move |()| one()
-            })
-            .next();
-        tell.send((pool.spawn("caller", count()).try_join(), waiting.join(), mapped)).ok();
-    });
-    begun.recv_timeout(FAR).expect("it has begun");
-    drop(app);
-    let (caller, waiting, mapped) = told.recv_timeout(FAR).expect("it ends");
-    assert!(
-        caller.expect("it is done").is_err() && waiting.is_err() && mapped.is_some_and(|one| one.is_err())
-    );
-    assert_eq!(ran.load(Ordering::SeqCst), 0);
-    drop(task);
+    for way in ["caller", "joiner", "map"] {
+        let builder = TaskPool::builder("work").threads(1).queue(1).overflow(Overflow::CallerRuns);
+        let tasks = builder.shutdown(50 * MOMENT).build().expect("it makes sense");
+        let app = Supervisor::new("app").supervisor(tasks.supervisor()).start().expect("it starts");
+        let ((tell, told), (begin, begun)) = (channel(), channel());
+        let (pool, ran) = (tasks.clone(), Arc::new(AtomicUsize::new(0)));
+        let (ran_by_one, ran_by_map) = (Arc::clone(&ran), Arc::clone(&ran));
+        let last = tasks.spawn_with("last", move |cx| {
+            let one = move || _ = ran_by_one.fetch_add(1, Ordering::SeqCst);
+            let waiting = pool.spawn("waiting", one.clone());
+            begin.send(()).ok();
+            let _ = cx.sleep(3 * FAR);
+            let outcome = match way {
+                "caller" => pool.spawn("caller", one).try_join().expect("it is done"),
+                "joiner" => waiting.join(),
+                _ => {
+                    let count = move |()| _ = ran_by_map.fetch_add(1, Ordering::SeqCst);
+                    pool.map([()], count).next().expect("there is one")
+                }
+            };
+            tell.send(outcome).ok();
+        });
+        begun.recv_timeout(FAR).expect("it has begun");
+        drop(app);
+        assert!(told.recv_timeout(FAR).expect("it ends").is_err(), "{way}");
+        assert_eq!(ran.load(Ordering::SeqCst), 0, "{way}");
+        drop(last);
+    }
 }
 
 #[test]
@@ -441,7 +440,7 @@ impl Service for Joining {
 
     fn handle(&mut self, reply: Self::Msg, _: &mut Context<Self>) -> Result<Next, Infallible> {
         let task = self.0.task("long").deadline(Deadline::unbounded());
-        let task = task.spawn_with(|cx| drop(cx.sleep(3 * FAR)));
+        let task = task.spawn_with(|cx| _ = cx.sleep(3 * FAR));
         self.1.send(task.join_timeout(3 * FAR)).ok();
         drop(reply);
         Ok(Next::Continue)
