@@ -141,3 +141,25 @@ fn what_becomes_of_a_policy_is_stored_and_measured() {
     telemetry.collect();
     assert_eq!(telemetry.metrics("underpin.policy", &[]).families.len(), 0);
 }
+
+#[test]
+fn settings_that_cannot_be_made_are_none_and_stop_nobody() {
+    let (config, policy) = (loaded(), Policy::builder("downstream").build().expect("it is good"));
+    let other = Policy::builder("other").build().expect("it is good");
+    let few = |settings: &Settings| {
+        assert!(settings.failures < 5, "too many");
+        failures(settings)
+    };
+    let app = Foundation::builder("app").config(&config).policy_settings(&config, &policy, few);
+    let app = app.policy_settings(&config, &other, failures).start().expect("it starts");
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    for (number, goes_by) in [(7, 2), (3, 3)] {
+        config.update("failures", number).expect("it is a number");
+        while other.settings() != failures(&Settings { failures: number }) {
+            assert!(std::time::Instant::now() < until, "it does not follow");
+            std::thread::yield_now();
+        }
+        assert_eq!(policy.settings(), failures(&Settings { failures: goes_by }));
+    }
+    drop(app);
+}

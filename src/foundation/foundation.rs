@@ -462,8 +462,8 @@ impl FoundationBuilder {
     }
 
     /// Says which part of a configuration is the settings of a policy. It goes by them before other children start, and follows them while the
-    /// program runs; wrong ones change nothing, which is logged: a type that [validates](crate::config::Validate) refuses them
-    /// before. It is as if [`policy`](Self::policy) was said, too.
+    /// program runs; wrong ones, and those at which `settings` panics, change nothing, which is logged: a type that
+    /// [validates](crate::config::Validate) refuses them before. It is as if [`policy`](Self::policy) was said, too.
     ///
     /// # Example
     ///

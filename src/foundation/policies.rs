@@ -1,9 +1,12 @@
 //! Policies whose settings are a part of a configuration.
 
 use std::convert::Infallible;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::config::{Config, Settings};
+use crate::error::{complain, panic_text};
 use crate::resilience::{Policy, PolicySettings};
 use crate::service::context::Context;
 use crate::service::service::{Init, Next, Service};
@@ -38,7 +41,7 @@ impl PolicyRules {
         settings: impl Fn(&T) -> PolicySettings + Send + Sync + 'static,
     ) {
         let (followed, policy) = (config.clone(), policy.clone());
-        self.rules.push(Arc::new(move || follow(&policy, settings(&followed.snapshot()))));
+        self.rules.push(Arc::new(move || follow(&policy, || settings(&followed.snapshot()))));
         let config = config.clone();
         self.subscribe.push(Box::new(move |keeper| {
             // The whole is a path.
@@ -58,12 +61,19 @@ impl PolicyRules {
     }
 }
 
-fn follow(policy: &Policy, settings: PolicySettings) {
-    if policy.settings() == settings {
-        return;
-    }
-    if let Err(error) = policy.change(settings) {
-        log::error!("the settings of the policy `{}` stay as they are: {error}", policy.name());
+/// Settings that make the closure panic are wrong as others are: nobody else is to suffer by them.
+fn follow(policy: &Policy, settings: impl FnOnce() -> PolicySettings) {
+    let stays = |why: fmt::Arguments<'_>| {
+        complain(format_args!("the settings of the policy `{}` stay as they are: {why}", policy.name()));
+    };
+    match catch_unwind(AssertUnwindSafe(settings)) {
+        Err(panic) => stays(format_args!("what makes them panicked: {}", panic_text(panic))),
+        Ok(settings) if settings == policy.settings() => {}
+        Ok(settings) => {
+            if let Err(error) = policy.change(settings) {
+                stays(format_args!("{error}"));
+            }
+        }
     }
 }
 
