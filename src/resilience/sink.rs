@@ -88,7 +88,7 @@ impl Voice {
 
     /// Whether anybody hears it.
     pub(crate) fn is_heard(&self) -> bool {
-        self.0.as_ref().is_some_and(|sink| sink.is_listening())
+        self.0.as_ref().is_some_and(|sink| listens(&**sink))
     }
 
     /// The detail is made only for somebody who hears it.
@@ -99,7 +99,7 @@ impl Voice {
         at: Instant,
         detail: impl FnOnce() -> String,
     ) {
-        let Some(sink) = self.0.as_ref().filter(|sink| sink.is_listening()) else { return };
+        let Some(sink) = self.0.as_ref().filter(|sink| listens(&***sink)) else { return };
         let event = Event { source: Arc::clone(source), kind, detail: detail(), at };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sink.event(&event))) {
             complain(format_args!("the sink of `{source}` panicked: {}", panic_text(panic)));
@@ -108,6 +108,14 @@ impl Voice {
 }
 
 impl fmt::Debug for Voice {
+/// A sink that panics when it is asked does not: its panic would take the place of that of a call.
+fn listens(sink: &dyn Sink) -> bool {
+    catch_unwind(AssertUnwindSafe(|| sink.is_listening())).unwrap_or_else(|panic| {
+        complain(format_args!("a sink panicked when it was asked whether it listens: {}", panic_text(panic)));
+        false
+    })
+}
+
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Voice").field(&self.0.is_some()).finish()
     }

@@ -114,3 +114,28 @@ fn a_sink_may_use_the_policy_that_tells_it_and_its_panics_stay_there() {
     }));
     assert_eq!((panicked.is_err(), policy.snapshot().counts.panicked), (true, 1));
 }
+
+/// Panics when it is asked whether it listens.
+struct Mute;
+
+impl Sink for Mute {
+    fn event(&self, _: &Event) {
+        unreachable!("it does not listen");
+    }
+
+    fn is_listening(&self) -> bool {
+        resume_unwind(Box::new("a sink that does not say"));
+    }
+}
+
+#[test]
+fn a_sink_that_panics_when_it_is_asked_hears_nothing_and_its_panics_stay_there() {
+    let builder = Policy::builder("store").settings(PolicySettings { breaker: breaker(1), ..none() });
+    let policy = builder.sink(Arc::new(Mute)).build().expect("good");
+    assert!(policy.run(|_| Err::<(), _>(ErrorKind::User)).is_err());
+    let boom = |_: &PolicyContext<'_>| -> Result<(), ErrorKind> { resume_unwind(Box::new("boom")) };
+    let panic = catch_unwind(AssertUnwindSafe(|| policy.run(boom))).expect_err("it goes on");
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"boom"));
+    policy.change(none()).expect("nothing is good");
+    assert_eq!(policy.snapshot().counts.runs(), 2);
+}
