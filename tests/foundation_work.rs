@@ -163,3 +163,16 @@ fn settings_that_cannot_be_made_are_none_and_stop_nobody() {
     }
     drop(app);
 }
+
+#[test]
+fn a_policy_tells_the_store_of_the_application_that_runs() {
+    let policy = Policy::builder("downstream").build().expect("it is good");
+    for _ in 0..2 {
+        let store = EventStore::in_memory();
+        let app = Foundation::builder("app").events(&store).policy(&policy).start().expect("it starts");
+        fail(&policy);
+        let told = store.query(&Query::new().correlation("resilience/downstream")).expect("it is a query");
+        assert_eq!(told.entries.len(), 1);
+        app.shutdown(Duration::from_secs(5));
+    }
+}

@@ -438,7 +438,7 @@ impl FoundationBuilder {
     ///
     /// With a [telemetry](Self::telemetry), what becomes of its runs becomes metrics under `underpin.policy.`. With a [store](Self::events), each
     /// of its [events](crate::resilience::Policy#events) is stored, as [`ResilienceEvents`](crate::ResilienceEvents) says, unless it has a
-    /// [sink](crate::resilience::PolicyBuilder::sink) of its own.
+    /// [sink](crate::resilience::PolicyBuilder::sink) of its own. Of several applications that is the store of the one started last.
     ///
     /// # Example
     ///

@@ -54,10 +54,11 @@ pub struct Event {
 pub(crate) struct Relay(Mutex<Option<Arc<dyn Sink>>>);
 
 impl Relay {
-    /// From now on it is this one, unless somebody was said before.
+    /// From now on it is this one.
     #[cfg(feature = "foundation")]
     pub(crate) fn lead_to(&self, sink: Arc<dyn Sink>) {
-        self.0.lock().get_or_insert(sink);
+        let before = self.0.lock().replace(sink);
+        drop(before); // under no lock
     }
 
     fn sink(&self) -> Option<Arc<dyn Sink>> {
@@ -107,7 +108,6 @@ impl Voice {
     }
 }
 
-impl fmt::Debug for Voice {
 /// A sink that panics when it is asked does not: its panic would take the place of that of a call.
 fn listens(sink: &dyn Sink) -> bool {
     catch_unwind(AssertUnwindSafe(|| sink.is_listening())).unwrap_or_else(|panic| {
@@ -116,6 +116,7 @@ fn listens(sink: &dyn Sink) -> bool {
     })
 }
 
+impl fmt::Debug for Voice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Voice").field(&self.0.is_some()).finish()
     }
