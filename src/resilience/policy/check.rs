@@ -44,7 +44,7 @@ impl PolicySettings {
     ///
     /// # Errors
     ///
-    /// The first option that is out of its bounds.
+    /// The first option that is out of its bounds, in the order of the parts.
     ///
     /// # Example
     ///
@@ -91,13 +91,16 @@ fn check(settings: &PolicySettings, name: &str) -> Result<Option<Settings>, Wron
     settings.shedding.as_ref().map_or(Ok(()), shedding)?;
     settings.rate.as_ref().map_or(Ok(()), rate)?;
     settings.bulkhead.as_ref().map_or(Ok(()), bulkhead)?;
+    let breaker = settings.breaker.as_ref().map(|settings| breaker(settings, name)).transpose()?;
     settings.time_budget.map_or(Ok(()), |budget| some_time("time_budget", "time_budget", budget))?;
     settings.retry.as_ref().map_or(Ok(()), retry)?;
-    settings.breaker.as_ref().map(|settings| breaker(settings, name)).transpose()
+    Ok(breaker)
 }
 
 fn shedding(settings: &SheddingSettings) -> Result<(), Wrong> {
-    at_least_one("shedding", "max_in_progress", settings.max_in_progress)
+    at_least_one("shedding", "max_in_progress", settings.max_in_progress)?;
+    // A run is a moment old when its turn comes, however little it has waited.
+    some_time("shedding", "max_age", settings.max_age)
 }
 
 fn rate(settings: &RateSettings) -> Result<(), Wrong> {
@@ -175,6 +178,9 @@ mod tests {
             let is = error(PolicySettings { rate: Some(rate), ..none.clone() });
             assert_eq!(is, ("rate", option, found.into()));
         }
+        let shedding = Some(SheddingSettings { max_age: Duration::ZERO, ..Default::default() });
+        let found = error(PolicySettings { shedding, ..none.clone() });
+        assert_eq!(found, ("shedding", "max_age", "0ns".into()), "by a real clock all were too late");
         let bulkhead = Some(BulkheadSettings { max_concurrent_calls: 0, ..Default::default() });
         let found = error(PolicySettings { bulkhead, ..none.clone() });
         assert_eq!(found, ("bulkhead", "max_concurrent_calls", "0".into()));
@@ -186,6 +192,29 @@ mod tests {
             let found = error(retried(RetryBudgetSettings { max_tokens: 1, token_ratio: ratio }));
             assert_eq!((found.0, found.1), ("retry", "budget.token_ratio"));
         }
+    }
+
+    #[test]
+    fn of_several_that_are_wrong_the_first_is_named() {
+        let all = PolicySettings {
+            shedding: Some(SheddingSettings { max_in_progress: 0, ..Default::default() }),
+            rate: Some(RateSettings { limit_for_period: 0, ..Default::default() }),
+            bulkhead: Some(BulkheadSettings { max_concurrent_calls: 0, ..Default::default() }),
+            breaker: Some(BreakerSettings { success_threshold: Some(0), ..Default::default() }),
+            time_budget: Some(Duration::ZERO),
+            retry: Some(RetrySettings { max_attempts: 0, ..Default::default() }),
+        };
+        let part = |settings: &PolicySettings| error(settings.clone()).0;
+        assert_eq!(part(&all), "shedding");
+        let all = PolicySettings { shedding: None, ..all };
+        assert_eq!(part(&all), "rate");
+        let all = PolicySettings { rate: None, ..all };
+        assert_eq!(part(&all), "bulkhead");
+        let all = PolicySettings { bulkhead: None, ..all };
+        assert_eq!(part(&all), "breaker");
+        let all = PolicySettings { breaker: None, ..all };
+        assert_eq!(part(&all), "time_budget");
+        assert_eq!(part(&PolicySettings { time_budget: None, ..all }), "retry");
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub struct SheddingSettings {
     /// How many runs there are at once, those among them that wait for a permit: 1 or more. 1,024 by default.
     pub max_in_progress: u64,
     /// How long a run may have waited when its turn comes, that is, when it has all permits that it needs; what it had
-    /// [waited](super::PolicyCall::waited) before it came counts. 1 s by default.
+    /// [waited](super::PolicyCall::waited) before it came counts: more than nothing. 1 s by default.
     pub max_age: Duration,
 }
 

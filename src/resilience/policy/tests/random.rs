@@ -89,7 +89,7 @@ fn knobs() -> impl Strategy<Value = Knobs> {
     let time = || prop_oneof![Just(0_u64), Just(10), Just(40)];
     let some = || prop_oneof![Just(10_u64), Just(20), Just(70)];
     (
-        prop::option::of((1..4_u64, time())),
+        prop::option::of((1..4_u64, prop_oneof![Just(1_u64), Just(10), Just(40)])),
         prop::option::of((some(), 1..4_u32, time())),
         prop::option::of((1..3_u32, time())),
         prop::option::of((1..3_u32, some(), 1..3_u32, 1..3_u32)),
