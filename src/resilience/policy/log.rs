@@ -43,6 +43,16 @@ impl Log {
         }
     }
 
+    /// There is no other attempt. A pause that was to last so long counts if it did; there was none if that is not said.
+    pub(super) fn give_up(&self, at_least: Option<Duration>, now: Instant) {
+        let paused = self.paused.take().map(|paused| now.saturating_duration_since(paused));
+        if let (Some(time), Some(least)) = (paused, at_least)
+            && time >= least
+        {
+            self.waited(time);
+        }
+    }
+
     /// The only attempt failed.
     pub(super) fn fail(&self, fault: Fault) {
         self.fault.set(Some(fault));

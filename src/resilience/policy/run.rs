@@ -294,7 +294,12 @@ impl<'a> Run<'a> {
 
     #[cold]
     fn gave_up<E>(&self, error: RetryError<E>) -> PolicyError<E> {
-        self.log.resume(|| self.now());
+        let paused = match &error {
+            RetryError::Stopped { .. } => Some(Duration::ZERO),
+            RetryError::DeadlineExceeded { wait, .. } => Some(*wait),
+            _ => None,
+        };
+        self.log.give_up(paused, self.now());
         match error {
             RetryError::NotRetryable { source, .. } => self.failed(source, NoRetry::NotRetryable),
             RetryError::AttemptsExceeded { source, .. } => self.failed(source, NoRetry::NoAttemptsLeft),

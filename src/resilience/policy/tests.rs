@@ -510,3 +510,48 @@ fn a_run_within_a_run_is_one_of_its_own() {
     assert!(matches!(third, PolicyError::Full { .. }));
     assert_eq!((stage.counts().succeeded, stage.counts().full), (2, 1));
 }
+
+/// A clock that goes on a little with each look at it, as real ones do.
+#[derive(Debug)]
+struct Ticking(Instant, AtomicU64);
+
+impl Pace for Ticking {
+    fn now(&self) -> Instant {
+        self.0 + Duration::from_nanos(self.1.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn park(&self, _: Option<Instant>) {
+        unreachable!("nobody waits");
+    }
+}
+
+#[test]
+fn who_is_not_tried_again_has_not_waited() {
+    let clock = Clock::paced(Arc::new(Ticking(Clock::system().now(), AtomicU64::new(0))));
+    let budget = Some(RetryBudgetSettings { max_tokens: 0, token_ratio: 0.0 });
+    let broke = Some(RetrySettings { budget, ..retry(3, MS).expect("it is one") });
+    let hint = |after| Fault { kind: ErrorKind::Transient, retry_after: after };
+    for (retry, time_budget, fault) in [
+        (retry(3, MS), None, ErrorKind::Permanent.into()),
+        (retry(1, MS), None, ErrorKind::Transient.into()),
+        (broke, None, ErrorKind::Transient.into()),
+        (retry(3, MS), None, hint(Some(3600 * SECOND))),
+        (retry(3, SECOND), Some(SECOND), ErrorKind::Transient.into()),
+    ] {
+        let builder = Policy::builder("store").settings(PolicySettings { retry, time_budget, ..none() });
+        let policy = builder.clock(clock.clone()).build().expect("good");
+        let error = policy.run_with(|(): &()| fault, |_| Err::<(), _>(())).expect_err("it fails");
+        assert_eq!(error.trail().waited, Duration::ZERO, "{error:?}");
+        assert!(error.trail().elapsed > Some(Duration::ZERO), "{error:?}");
+    }
+}
+
+#[test]
+fn a_delay_that_lasts_beyond_the_time_budget_was_waited_for() {
+    let stage = stage(PolicySettings { time_budget: Some(300 * MS), retry: retry(9, 100 * MS), ..none() });
+    let time = Arc::clone(&stage.time);
+    stage.time.meanwhile(move || time.pass(SECOND));
+    let error = stage.bad(ErrorKind::Transient);
+    assert!(matches!(error, PolicyError::TimedOut { source: Some(ErrorKind::Transient), .. }), "{error:?}");
+    assert_eq!((error.trail().attempts, error.trail().waited), (1, SECOND));
+}
