@@ -147,6 +147,12 @@ impl CircuitBreaker {
         self.shared.permit(Dropped::unsaid())
     }
 
+    /// The same for somebody who always says what came of it, unless a panic passes.
+    #[inline]
+    pub(crate) fn permit_to_report(&self) -> Result<Permit<'_>, Open> {
+        self.shared.permit(Dropped::Panicked)
+    }
+
     /// The present state. A breaker whose wait is over is open until somebody wants to call.
     pub fn state(&self) -> BreakerState {
         self.shared.word().state()

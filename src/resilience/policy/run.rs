@@ -125,7 +125,8 @@ impl<'a> Run<'a> {
         judge: &mut impl FnMut(&E) -> Fault,
         work: &mut impl FnMut(&PolicyContext<'_>) -> Result<T, E>,
     ) -> Result<T, PolicyError<E>> {
-        let permit = breaker.permit().map_err(|source| PolicyError::Open { source, trail: self.trail() })?;
+        let permit =
+            breaker.permit_to_report().map_err(|source| PolicyError::Open { source, trail: self.trail() })?;
         let result = self.begun(judge, work);
         permit.report(self.outcome(&result));
         result

@@ -141,3 +141,24 @@ fn a_breaker_opened_by_hand_refuses() {
     stage.policy.breaker().expect("there is one").close();
     assert_eq!(stage.good().ok(), Some(7));
 }
+
+/// Runs something that panics when it is dropped.
+struct Last<'a>(&'a Stage);
+
+impl Drop for Last<'_> {
+    fn drop(&mut self) {
+        let boom = |_: &PolicyContext<'_>| -> Result<(), ErrorKind> { resume_unwind(Box::new("boom")) };
+        assert!(catch_unwind(AssertUnwindSafe(|| self.0.policy.run(boom))).is_err());
+    }
+}
+
+#[test]
+fn a_panic_counts_also_where_another_is_under_way() {
+    let stage = stage(PolicySettings { breaker: breaker(1), ..none() });
+    let unwound = catch_unwind(AssertUnwindSafe(|| -> u8 {
+        let _last = Last(&stage);
+        resume_unwind(Box::new("the first"))
+    }));
+    assert_eq!((unwound.is_err(), stage.counts().panicked), (true, 1));
+    assert_eq!(state(&stage), BreakerState::Open);
+}
