@@ -95,9 +95,9 @@ use parts::{Means, Parts, Stock, difference};
 ///
 /// One for each run in which something happened, with the whole story: `shed`, `limited`, `full`, `open`, `stopped`,
 /// `timed_out`, `failed`, `panicked`; `fallback_served` instead of these where there was another value; `retried` and
-/// `late` for one that succeeded, not in its first attempt or too late. A plain success tells nothing. Refusals are told
-/// at most [`MAX_REFUSALS_TOLD_PER_SECOND`] times a second for each kind. Besides there are `changed`, and those of the
-/// breaker.
+/// `late` for one that succeeded, not in its first attempt or too late. A plain success tells nothing. Runs
+/// without an attempt are told of at most [`MAX_REFUSALS_TOLD_PER_SECOND`] times a second for each kind. Besides there are
+/// `changed`, and those of the breaker.
 ///
 /// # Example
 ///

@@ -48,7 +48,7 @@ pub struct PolicyCounts {
     pub attempts: u64,
     /// Those among them that were not the first of their run.
     pub retried: u64,
-    /// Of refusals that somebody would have heard of: so many were not told one by one.
+    /// Of runs without an attempt that somebody would have heard of: so many were not told one by one.
     pub untold: u64,
 }
 

@@ -32,9 +32,4 @@ impl End {
             Self::TimedOut => "timed_out",
         }
     }
-
-    /// Whether it may come as often as there is somebody who asks.
-    pub(super) fn is_refusal(self) -> bool {
-        matches!(self, Self::Shed | Self::Limited | Self::Full | Self::Open)
-    }
 }

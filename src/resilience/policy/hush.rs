@@ -6,8 +6,9 @@ use super::end::End;
 use crate::gcra::Gcra;
 use crate::sync::{Ordering, Tally};
 
-/// How many refusals of a kind a policy tells of in a second, evenly. The first after a tenth of a second without one
-/// is told at once. Each tells how many before it were not.
+/// How many refusals of a kind a policy tells of in a second, evenly: of runs that ended without an attempt, by the stop
+/// signal or for want of time too. The first after a tenth of a second without one is told at once. Each tells how many
+/// before it were not.
 pub const MAX_REFUSALS_TOLD_PER_SECOND: u32 = 10;
 
 /// How often refusals are told: under overload there are as many as there is somebody who asks.

@@ -24,7 +24,8 @@ impl<'a> Story<'a> {
             return None;
         }
         let (end, at) = (error.end(), inside.means.clock.now());
-        let untold = if end.is_refusal() { inside.hush.tell(end, inside.age(at))? } else { 0 };
+        let is_untried = error.trail().attempts == 0;
+        let untold = if is_untried { inside.hush.tell(end, inside.age(at))? } else { 0 };
         let mut detail = fmt::from_fn(|f| error.cause(f)).to_string();
         if let Some(fault) = error.trail().fault {
             let _ = write!(detail, ": a fault of kind {:?}", fault.kind);

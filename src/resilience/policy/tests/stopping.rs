@@ -147,3 +147,15 @@ fn in_a_handler_a_run_has_no_more_time_than_the_caller_and_none_begins_when_that
     assert_eq!(seen.failures, seen.retried.trail().attempts, "{seen:?}");
     drop(tree);
 }
+
+#[test]
+fn who_goes_on_to_ask_after_the_signal_is_not_told_of_each_time() {
+    let stage = stage(PolicySettings { rate: rate(SECOND, 1, SECOND * 3600), ..none() });
+    assert!(stage.good().is_ok());
+    stage.stop.stop();
+    for _ in 0..50 {
+        assert!(matches!(stage.good(), Err(PolicyError::Stopped { source: None, .. })));
+    }
+    assert_eq!(stage.heard.kinds(), ["stopped"]);
+    assert_eq!((stage.counts().stopped, stage.counts().untold), (50, 49));
+}
