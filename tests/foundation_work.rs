@@ -8,16 +8,24 @@
     feature = "telemetry"
 ))]
 
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use underpin::config::{Config, Layers, Validate};
 use underpin::events::{EventStore, Query};
-use underpin::resilience::{BreakerSettings, Policy, PolicyError, PolicySettings};
+use underpin::resilience::{
+    BreakerSettings, BulkheadSettings, Policy, PolicyError, PolicySettings, RateSettings, RetrySettings,
+    Schedule, SheddingSettings, StopSignal,
+};
 use underpin::tasks::{Overflow, Task, TaskPool};
 use underpin::telemetry::Telemetry;
-use underpin::{Deadline, ErrorKind, Foundation, TASK_EXPIRED, TASK_PANICKED, TASK_SHEDDING};
+use underpin::{
+    Context, Deadline, ErrorKind, Foundation, Next, Service, TASK_EXPIRED, TASK_PANICKED, TASK_SHEDDING,
+    child,
+};
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Settings {
@@ -175,4 +183,110 @@ fn a_policy_tells_the_store_of_the_application_that_runs() {
         assert_eq!(told.entries.len(), 1);
         app.shutdown(Duration::from_secs(5));
     }
+}
+
+struct Idle;
+
+impl Service for Idle {
+    type Msg = ();
+    type Error = Infallible;
+
+    fn handle(&mut self, (): (), _: &mut Context<Self>) -> Result<Next, Infallible> {
+        Ok(Next::Continue)
+    }
+}
+
+#[test]
+fn who_is_started_finds_the_policy_as_its_configuration_says() {
+    let (config, policy) = (loaded(), Policy::builder("downstream").build().expect("it is good"));
+    let (tell, told) = channel();
+    let seen = policy.clone();
+    let idle = child("idle", move || {
+        tell.send(seen.settings()).expect("somebody listens");
+        Idle
+    });
+    let app = Foundation::builder("app").child(idle).config(&config);
+    let app = app.policy_settings(&config, &policy, failures).start().expect("it starts");
+    let settings = told.recv_timeout(Duration::from_secs(60)).expect("it has begun");
+    assert_eq!(settings, failures(&Settings { failures: 2 }));
+    drop(app);
+}
+
+/// Has each end, and whatever else is counted, come so many times that no two numbers are the same.
+fn bring_about_all(policy: &Policy, stop: &StopSignal) {
+    let none = PolicySettings::default;
+    let change = |settings: PolicySettings| policy.change(settings).expect("they are good");
+    let times = |count: u32, work: &dyn Fn()| (0..count).for_each(|_| work());
+    let good = || policy.run(|_| Ok::<_, ErrorKind>(())).is_ok();
+    times(9, &|| assert!(good()));
+    times(2, &|| drop(fail(policy)));
+    let boom = || policy.run(|_| -> Result<(), ErrorKind> { resume_unwind(Box::new("boom")) });
+    times(3, &|| assert!(catch_unwind(AssertUnwindSafe(boom)).is_err()));
+    times(13, &|| assert!(policy.run_or(|_| Err(ErrorKind::System), |_| Some(1)).is_ok()));
+    change(PolicySettings { shedding: Some(SheddingSettings::default()), ..none() });
+    let late = || policy.call().waited(Duration::from_secs(3600)).run(|_| Ok::<_, ErrorKind>(())).is_ok();
+    times(4, &|| assert!(!late()));
+    let (limit_refresh_period, timeout) = (Duration::from_secs(3600), Duration::ZERO);
+    let rate = RateSettings { limit_for_period: 1, limit_refresh_period, burst: None, timeout };
+    change(PolicySettings { rate: Some(rate), ..none() });
+    assert!(good());
+    times(5, &|| assert!(!good()));
+    let bulkhead = BulkheadSettings { max_concurrent_calls: 1, ..Default::default() };
+    change(PolicySettings { bulkhead: Some(bulkhead), ..none() });
+    policy.run(|_| Ok::<_, ErrorKind>(times(6, &|| assert!(!good())))).expect("it is the first");
+    change(PolicySettings { time_budget: Some(Duration::from_nanos(1)), ..none() });
+    let slow = |end: Result<(), ErrorKind>| {
+        policy.run(|cx| {
+            while cx.remaining() > Some(Duration::ZERO) {}
+            end
+        })
+    };
+    times(8, &|| assert!(slow(Err(ErrorKind::Transient)).is_err()));
+    times(10, &|| assert!(slow(Ok(())).is_ok()));
+    let retried = |delay| RetrySettings { schedule: Schedule::constant(delay), ..Default::default() };
+    change(PolicySettings { retry: Some(retried(Duration::ZERO)), ..none() });
+    let second = || policy.run(|cx| if cx.attempt() == 1 { Err(ErrorKind::Transient) } else { Ok(()) });
+    times(12, &|| assert!(second().is_ok()));
+    stop.stop();
+    change(PolicySettings { retry: Some(retried(Duration::from_secs(1))), ..none() });
+    times(11, &|| assert!(policy.run(|_| Err::<(), _>(ErrorKind::Transient)).is_err()));
+    change(PolicySettings { breaker: Some(BreakerSettings::default()), ..none() });
+    policy.breaker().expect("it has one").force_open();
+    times(7, &|| assert!(!good()));
+}
+
+#[test]
+fn each_number_of_a_policy_is_measured_under_its_own_name() {
+    let (telemetry, stop) = (Telemetry::new(), StopSignal::new());
+    let policy = Policy::builder("downstream").stop_on(&stop).build().expect("it is good");
+    let app = Foundation::builder("app").telemetry(&telemetry).policy(&policy).start().expect("it starts");
+    bring_about_all(&policy, &stop);
+    telemetry.collect();
+    let metrics = telemetry.metrics("underpin.policy", &[]);
+    let ends = [
+        ("succeeded", 33),
+        ("failed", 15),
+        ("panicked", 3),
+        ("shed", 4),
+        ("limited", 5),
+        ("full", 6),
+        ("open", 7),
+        ("stopped", 11),
+        ("timed_out", 8),
+    ];
+    for (end, count) in ends {
+        let runs = metrics.counter("underpin.policy.runs", &[("policy", "downstream"), ("end", end)]);
+        assert_eq!(runs, Some(count), "{end}");
+    }
+    for (what, count) in
+        [("attempts", 82), ("retried", 12), ("fallbacks", 13), ("late", 10), ("breaker.opened", 1)]
+    {
+        let found = metrics.counter(&format!("underpin.policy.{what}"), &[("policy", "downstream")]);
+        assert_eq!(found, Some(count), "{what}");
+    }
+    for (state, is) in [("closed", 0.0), ("open", 0.0), ("forced_open", 1.0), ("half_open", 0.0)] {
+        let labels = [("policy", "downstream"), ("state", state)];
+        assert_eq!(metrics.gauge("underpin.policy.breaker", &labels), Some(is), "{state}");
+    }
+    drop(app);
 }
