@@ -3,13 +3,14 @@
 //! - [`CircuitBreaker`] refuses calls to what fails all the time, described by a [`BreakerBuilder`]; [`Breakers`] has one
 //!   for each key. A [`Permit`] is the right to one call, [`Open`] says that there is none now.
 //! - [`Retry`] calls again what failed for a while, by a [`Schedule`], within a [`RetryBudget`]; a [`StopSignal`] ends its waits.
-//!   [`Classifier`] says what a foreign error means.
+//!   [`Classify`] is what an error says of itself, [`Classifier`] what a foreign one means.
 //! - [`RateLimiter`] lets so many through in a time, evenly; [`KeyedRateLimiter`] has one for each key, [`SlidingWindow`] counts what
 //!   came in the time before, [`Leases`] are shares of a limit that threads take ahead.
 //! - [`Bulkhead`] lets so many in at once. [`LoadShedder`] refuses when too many wait, or for too long; [`AdaptiveLimit`] finds out
 //!   how many can be served at once.
 //! - [`Fallback`] has another answer, [`Cached`] a value that one computes for all, [`Pool`] resources that are lent.
 //! - [`Policy`] composes them in one order, by [`PolicySettings`] that can be changed; a [`PolicyError`] says what happened.
+//! - [`Patience`] is how long somebody waits for any of these.
 //! - [`ErrorContext`] is what a thread was doing when something failed.
 //! - [`Sink`] is where each [`Event`] goes.
 //!

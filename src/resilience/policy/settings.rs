@@ -138,7 +138,8 @@ impl Default for BulkheadSettings {
 }
 
 /// When nothing is run, for it would fail: the options of a [`BreakerBuilder`](crate::resilience::BreakerBuilder), where
-/// they are explained.
+/// they are explained. Rates count where one of their options is said, or neither `consecutive_failures` nor
+/// `failures_within` is.
 ///
 /// # Example
 ///
@@ -178,7 +179,7 @@ pub struct BreakerSettings {
     pub permitted_number_of_calls_in_half_open_state: u32,
     /// Closes after so many probes that went well: 1 or more.
     pub success_threshold: Option<u32>,
-    /// How long it may take for the probes to decide.
+    /// How long it may take for the probes to decide: without limit if it is nothing, or not said.
     pub max_wait_duration_in_half_open_state: Option<Duration>,
 }
 
