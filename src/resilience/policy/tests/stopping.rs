@@ -97,6 +97,8 @@ fn the_signal_wakes_a_thread_that_waits_for_a_place() {
 struct Seen {
     left: Option<Duration>,
     retried: PolicyError<ErrorKind>,
+    served: bool,
+    late: u64,
     begun_late: PolicyError<ErrorKind>,
     failures: u32,
 }
@@ -119,12 +121,22 @@ impl Service for Patient {
         self.0.change(waits).expect("good");
         let fails = || self.0.run(|_| Err::<(), _>(ErrorKind::Transient)).expect_err("it fails");
         let retried = fails();
-        while !cx.deadline().has_passed(Clock::system().now()) {
-            std::thread::yield_now();
-        }
+        let outlast = || {
+            while !cx.deadline().has_passed(Clock::system().now()) {
+                std::thread::yield_now();
+            }
+        };
+        let slow = self.0.run(|_| {
+            outlast();
+            Ok::<_, ErrorKind>(())
+        });
+        outlast();
         let begun_late = fails();
         let failures = self.0.snapshot().breaker.map_or(0, |breaker| breaker.consecutive_failures);
-        self.1.send(Seen { left, retried, begun_late, failures }).expect("somebody listens");
+        let late = self.0.snapshot().counts.late;
+        let served = slow.is_ok();
+        let seen = Seen { left, retried, served, late, begun_late, failures };
+        self.1.send(seen).expect("somebody listens");
         Ok(Next::Continue)
     }
 }
@@ -143,8 +155,10 @@ fn in_a_handler_a_run_has_no_more_time_than_the_caller_and_none_begins_when_that
     assert!(matches!(seen.retried, PolicyError::TimedOut { .. }), "{seen:?}");
     assert!(matches!(seen.begun_late, PolicyError::TimedOut { source: None, .. }), "{seen:?}");
     assert_eq!(seen.begun_late.trail().attempts, 0);
-    // On a slow machine the first may have begun too late as well: what was not attempted says nothing.
-    assert_eq!(seen.failures, seen.retried.trail().attempts, "{seen:?}");
+    // On a slow machine these may have begun too late as well: what was not attempted says nothing. A value for which
+    // nobody waits any more came within the time budget.
+    let failures = if seen.served { 0 } else { seen.retried.trail().attempts };
+    assert_eq!((seen.failures, seen.late), (failures, 0), "{seen:?}");
     drop(tree);
 }
 
