@@ -446,6 +446,8 @@ fn the_last_good_value_is_served_with_its_age_where_that_is_to_be_covered_up() {
     let old = fails(ErrorKind::System).expect_err("it is too old");
     let too_old = NoFallback::TooOld { age: 10 * SECOND + MS, max_age: 10 * SECOND };
     assert_eq!((old.trail().fallback, stage.counts().fallback_served), (Some(too_old), 2));
+    let seen = rates.snapshot();
+    assert_eq!((seen.fresh, seen.cached, seen.failed), (1, 2, 3));
     let kinds = stage.heard.kinds();
     assert_eq!(kinds.iter().filter(|kind| **kind == "fallback_served").count(), 2, "{kinds:?}");
 }
