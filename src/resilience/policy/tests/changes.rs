@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::resilience::breaker::machine::BreakerState;
+use crate::resilience::breaker::window::CallWindow;
 
 fn change(stage: &Stage, settings: PolicySettings) {
     stage.policy.change(settings).expect("the settings are good");
@@ -218,4 +219,33 @@ fn chance_goes_on_over_a_change_and_begins_at_the_seed() {
     let retry = retry(2, MS).map(|retry| RetrySettings { schedule: jitter, ..retry });
     change(&other, PolicySettings { retry, ..none() });
     assert_eq!(waits(&other), second);
+}
+
+#[test]
+fn slow_calls_and_windows_by_time_count_as_soon_as_they_are_asked_for() {
+    let changed = |breaker: BreakerSettings| {
+        let stage = stage(PolicySettings { breaker: super::breaker(9), ..none() });
+        change(&stage, PolicySettings { breaker: Some(breaker), ..none() });
+        stage
+    };
+    let (window, minimum) = (Some(CallWindow::Time(10 * SECOND)), Some(2));
+    let by_time =
+        BreakerSettings { sliding_window: window, minimum_number_of_calls: minimum, ..Default::default() };
+    let state = |stage: &Stage| stage.policy.breaker().map(|breaker| breaker.state());
+    let stage = changed(by_time);
+    stage.bad(ErrorKind::System);
+    stage.time.pass(20 * SECOND);
+    assert_eq!((stage.good().ok(), state(&stage)), (Some(7), Some(BreakerState::Closed)));
+    stage.bad(ErrorKind::System);
+    assert_eq!(state(&stage), Some(BreakerState::Open), "one of two, in the last 10 s");
+    let stage = changed(BreakerSettings {
+        slow_call_duration_threshold: Some(10 * MS),
+        sliding_window: Some(CallWindow::Count(1)),
+        ..Default::default()
+    });
+    let slow = stage.policy.run(|_| {
+        stage.time.pass(11 * MS);
+        Ok::<_, ErrorKind>(())
+    });
+    assert_eq!((slow.ok(), state(&stage)), (Some(()), Some(BreakerState::Open)));
 }
