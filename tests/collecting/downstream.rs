@@ -64,7 +64,8 @@ impl Arrived {
         let is_wanting = |arrived: &mut Vec<String>| {
             !arrived.iter().rev().take(1000).any(|frame| frame.ends_with(&ending))
         };
-        let (arrived, outcome) = self.more.wait_timeout_while(arrived, LONGEST, is_wanting).expect("no panic");
+        let (arrived, outcome) =
+            self.more.wait_timeout_while(arrived, LONGEST, is_wanting).expect("no panic");
         assert!(!outcome.timed_out(), "{number} is not among {} that have arrived", arrived.len());
     }
 
