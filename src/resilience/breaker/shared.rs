@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::snapshot::BreakerSnapshot;
 use super::word::Word;
 use crate::resilience::sink::Voice;
-use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering, mutant};
+use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering, Ticks, mutant};
 
 /// What all clones of a breaker share: the machine behind a lock, and what calls can do without that lock.
 ///
@@ -33,8 +33,9 @@ pub(crate) struct Shared {
     /// by time takes a moment that was not read for the last that was.
     wants_time: Figure,
     clock: Clock,
-    /// Times are counted from here.
+    /// Times are counted from here, in ticks.
     birth: Instant,
+    ticks: Ticks,
     name: Arc<str>,
     voice: Voice,
 }
@@ -62,6 +63,7 @@ impl Shared {
             slow_nanos,
             wants_time,
             birth: clock.now(),
+            ticks: Ticks::of(&clock),
             clock,
             name,
             voice,
@@ -79,8 +81,7 @@ impl Shared {
 
     #[inline]
     fn now(&self) -> u64 {
-        let age = self.clock.now().saturating_duration_since(self.birth);
-        age.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(age.subsec_nanos()))
+        self.ticks.passed(&self.clock)
     }
 
     /// The moment that is so many nanoseconds from the beginning; `None` if the clock does not reach that far.
