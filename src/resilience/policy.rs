@@ -39,7 +39,7 @@ pub use trail::{NoFallback, NoRetry, PolicyTrail};
 use super::breaker::{Changed, CircuitBreaker};
 use super::classify::Classify;
 use super::fallback::{Fallback, Served};
-#[cfg(feature = "foundation")]
+#[cfg(all(feature = "foundation", feature = "events"))]
 use super::sink::Sink;
 use super::sink::{Relay, Voice};
 use super::timeline::nanos;
@@ -141,7 +141,7 @@ struct Inside {
     hush: Hush,
     voice: Voice,
     /// Where its events go if nobody else was said.
-    #[cfg_attr(not(feature = "foundation"), expect(dead_code))]
+    #[cfg_attr(not(all(feature = "foundation", feature = "events")), expect(dead_code))]
     relay: Arc<Relay>,
     /// Times are counted from here.
     birth: Instant,
@@ -176,7 +176,7 @@ impl Policy {
     }
 
     /// Who hears of its events, if nobody has said it.
-    #[cfg(feature = "foundation")]
+    #[cfg(all(feature = "foundation", feature = "events"))]
     pub(crate) fn set_default_sink(&self, sink: Arc<dyn Sink>) {
         self.0.relay.lead_to(sink);
     }

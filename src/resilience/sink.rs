@@ -55,7 +55,7 @@ pub(crate) struct Relay(Mutex<Option<Arc<dyn Sink>>>);
 
 impl Relay {
     /// From now on it is this one.
-    #[cfg(feature = "foundation")]
+    #[cfg(all(feature = "foundation", feature = "events"))]
     pub(crate) fn lead_to(&self, sink: Arc<dyn Sink>) {
         let before = self.0.lock().replace(sink);
         drop(before); // under no lock
