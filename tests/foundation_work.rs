@@ -185,6 +185,20 @@ fn a_policy_tells_the_store_of_the_application_that_runs() {
     }
 }
 
+#[test]
+fn a_pool_tells_the_store_of_the_application_that_runs() {
+    let tasks = TaskPool::builder("work").threads(1).build().expect("sense");
+    for _ in 0..2 {
+        let store = EventStore::in_memory();
+        let app = Foundation::builder("app").events(&store).tasks(&tasks).start().expect("it starts");
+        let failed: Task<()> = tasks.spawn("import", || panic!("line 7"));
+        assert!(failed.join().is_err());
+        let told = store.query(&Query::new().correlation("tasks/work")).expect("it is a query");
+        assert_eq!(told.entries.len(), 1);
+        app.shutdown(Duration::from_secs(5));
+    }
+}
+
 struct Idle;
 
 impl Service for Idle {

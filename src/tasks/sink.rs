@@ -48,30 +48,94 @@ pub struct Event {
 
 /// Tells the sink, if there is one.
 #[derive(Default)]
-pub(crate) struct Voice(Mutex<Option<Arc<dyn Sink>>>);
+pub(crate) struct Voice {
+    own: Option<Arc<dyn Sink>>,
+    /// Who is told if nobody was said: whoever said so last.
+    default: Mutex<Option<Arc<dyn Sink>>>,
+}
 
 impl Voice {
     pub(crate) fn new(sink: Arc<dyn Sink>) -> Self {
-        Self(Mutex::new(Some(sink)))
+        Self { own: Some(sink), default: Mutex::default() }
     }
 
-    /// Who is told, if nobody has said it.
+    /// Who is told from now on, if nobody was said.
     #[cfg(all(feature = "foundation", feature = "events"))]
     pub(crate) fn set_default(&self, sink: Arc<dyn Sink>) {
-        self.0.lock().get_or_insert(sink);
+        let before = self.default.lock().replace(sink);
+        drop(before); // under no lock
     }
 
     /// Whether somebody is told.
     pub(crate) fn is_heard(&self) -> bool {
-        self.0.lock().is_some()
+        self.own.is_some() || self.default.lock().is_some()
     }
 
     /// The event is made only for somebody who hears it.
     pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
-        let Some(sink) = self.0.lock().clone() else { return };
+        let Some(sink) = self.sink() else { return };
         let event = event();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sink.event(&event))) {
             complain(format_args!("the sink of `{}` panicked: {}", event.pool, panic_text(panic)));
         }
+    }
+
+    fn sink(&self) -> Option<Arc<dyn Sink>> {
+        self.own.clone().or_else(|| self.default.lock().clone())
+    }
+}
+
+#[cfg(all(test, not(underpin_loom), feature = "foundation", feature = "events"))]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sync::Clock;
+
+    /// Says who it is when it hears something, and asks whether somebody hears it when it goes.
+    struct Ear(&'static str, Sender<&'static str>, Arc<Voice>);
+
+    impl Sink for Ear {
+        fn event(&self, _: &Event) {
+            self.1.send(self.0).expect("somebody listens");
+        }
+    }
+
+    impl Drop for Ear {
+        fn drop(&mut self) {
+            if self.2.is_heard() {
+                self.1.send("gone").ok();
+            }
+        }
+    }
+
+    fn event() -> Event {
+        let (pool, task, at) = ("work".into(), "one".into(), Clock::system().now());
+        Event { pool, task, kind: "panicked", detail: String::new(), at }
+    }
+
+    #[test]
+    fn the_last_default_is_told_and_the_one_before_is_dropped_under_no_lock() {
+        let (voice, (tell, told)) = (Arc::new(Voice::default()), channel());
+        std::thread::spawn(move || {
+            for name in ["first", "second"] {
+                voice.set_default(Arc::new(Ear(name, tell.clone(), Arc::clone(&voice))));
+                voice.tell(event);
+            }
+        });
+        let next = || told.recv_timeout(Duration::from_secs(60));
+        assert_eq!([next(), next(), next()], [Ok("first"), Ok("gone"), Ok("second")]);
+    }
+
+    #[test]
+    fn who_was_said_hears_it_whatever_the_default() {
+        let (nobody, (tell, told)) = (Arc::new(Voice::default()), channel());
+        let ear = |name| Arc::new(Ear(name, tell.clone(), Arc::clone(&nobody)));
+        let voice = Voice::new(ear("own"));
+        voice.set_default(ear("default"));
+        voice.tell(event);
+        assert!(voice.is_heard() && !nobody.is_heard());
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), ["own"]);
     }
 }
