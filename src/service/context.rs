@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::claim::Claim;
 use super::core::{Core, Urgent};
-use super::deadline::Deadline;
+use super::deadline::{Deadline, later};
 use super::fence::Fence;
 use super::handle::Handle;
 use super::incarnation::{Incarnation, told};
@@ -136,10 +136,7 @@ impl<S: Service> Context<S> {
 
     /// Sends `message` to this incarnation after `delay`, ahead of queued messages, never early.
     pub fn send_after(&mut self, delay: Duration, message: S::Msg) -> TimerRef {
-        let now = self.now();
-        // Further than the clock reaches: a century is as good as never.
-        let due = now.checked_add(delay).unwrap_or(now + Duration::from_secs(3_155_760_000));
-        self.timers.set(due, message)
+        self.timers.set(later(self.now(), delay), message)
     }
 
     /// Sends `message` to this incarnation at `due`, or at once if that is past.

@@ -7,6 +7,14 @@ use crate::sync::Clock;
 /// How long a call waits if nothing else is said: 5 s, as `gen_server:call` does.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// As good as never.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// So long after `moment`. Further than the clock reaches it is a century, and the moment itself where that is too far as well.
+pub(crate) fn later(moment: Instant, by: Duration) -> Instant {
+    moment.checked_add(by).or_else(|| moment.checked_add(CENTURY)).unwrap_or(moment)
+}
+
 /// The moment by which something must have happened.
 ///
 /// A service that makes calls while it handles a call inherits the deadline of its caller: no
@@ -80,5 +88,24 @@ impl Limit {
             Self::In(timeout) => Deadline::from(now, timeout),
             Self::By(deadline) => deadline,
         }
+    }
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_further_than_the_clock_reaches_is_as_good_as_never() {
+        let now = Clock::system().now();
+        let second = Duration::from_secs(1);
+        assert_eq!(later(now, second), now + second);
+        assert_eq!(later(now, Duration::MAX), now + CENTURY);
+        let mut end = now;
+        for bit in (0..64).rev() {
+            end = end.checked_add(Duration::from_secs(1 << bit)).unwrap_or(end);
+        }
+        assert_eq!(end.checked_add(CENTURY), None, "the clock reaches no further");
+        assert_eq!(later(end, Duration::MAX), end);
     }
 }

@@ -8,8 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-/// As good as never: a century.
-const CENTURY: Duration = Duration::from_secs(3_155_760_000);
+use crate::service::deadline::later;
 
 /// How often a periodic task runs.
 ///
@@ -131,10 +130,6 @@ fn rest(late: Duration, every: Duration) -> Duration {
     let second = Duration::from_secs(1).as_nanos();
     let seconds = u64::try_from(rest / second).unwrap_or(u64::MAX);
     Duration::new(seconds, u32::try_from(rest % second).unwrap_or(0))
-}
-
-fn later(moment: Instant, by: Duration) -> Instant {
-    moment.checked_add(by).or_else(|| moment.checked_add(CENTURY)).unwrap_or(moment)
 }
 
 #[cfg(all(test, not(underpin_loom)))]

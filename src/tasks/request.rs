@@ -13,7 +13,7 @@ use super::job::{Attentive, Cell, Held, Plain, Work};
 use super::overflow::Overflow;
 use super::shared::tally;
 use super::task::Task;
-use crate::service::deadline::Deadline;
+use crate::service::deadline::{Deadline, later};
 
 /// Describes a task of a [pool](super::TaskPool).
 ///
@@ -136,11 +136,9 @@ impl<'a> TaskBuilder<'a> {
         }
     }
 
-    /// When it may begin; never is a century from now.
+    /// When it may begin.
     fn due(&self) -> Option<Instant> {
-        let delay = self.after?;
-        let now = self.crew.shared.clock.now();
-        Some(now.checked_add(delay).unwrap_or(now + Duration::from_secs(3_155_760_000)))
+        self.after.map(|delay| later(self.crew.shared.clock.now(), delay))
     }
 }
 

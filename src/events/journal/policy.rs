@@ -1,8 +1,9 @@
 //! When records are to be made durable.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::settings::Sync;
+use crate::service::deadline::later;
 
 /// Knows what was written since the last sync, and when the next one is due.
 #[derive(Clone, Debug)]
@@ -51,14 +52,10 @@ impl SyncPolicy {
     }
 }
 
-/// A time beyond what the clock can say is one in a hundred years.
-fn later(since: Instant, every: Duration) -> Instant {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    since.checked_add(every).or_else(|| since.checked_add(CENTURY)).unwrap_or(since)
-}
-
 #[cfg(all(test, not(underpin_loom)))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
