@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 pub use builder::CachedBuilder;
 pub use error::CachedError;
 
-use super::patience::within_the_callers;
 use crate::service::deadline::Deadline;
+use crate::service::scope::within_the_callers;
 use crate::sync::{self, AtomicU64, Mutex, Ordering, Snapshot};
 use builder::Terms;
 use flight::{Flight, Landing};
@@ -210,7 +210,7 @@ impl<T, E> Cached<T, E> {
             return Err(CachedError::Circular { name: Arc::clone(name) });
         }
         self.0.tally.waited.fetch_add(1, Ordering::Relaxed);
-        let by = within_the_callers(deadline, clock.now());
+        let by = within_the_callers(deadline, || clock.now());
         flight.landed.wait(clock, by.instant());
         let outcome = flight.outcome.lock().clone();
         match outcome {

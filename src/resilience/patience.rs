@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::service::deadline::Deadline;
-use crate::service::scope;
+use crate::service::scope::within_the_callers;
 
 /// How long somebody is willing to wait: for so long, or until a deadline.
 ///
@@ -40,14 +40,8 @@ impl Patience {
             Self::In(time) => Deadline::from(now, time),
             Self::By(deadline) => deadline,
         };
-        within_the_callers(own, now)
+        within_the_callers(own, || now)
     }
-}
-
-/// Who waits in a handler waits no longer than that handler's caller.
-pub(crate) fn within_the_callers(deadline: Deadline, now: Instant) -> Deadline {
-    let inherited = scope::me().and_then(|me| me.inherited_deadline(now));
-    inherited.map_or(deadline, |inherited| inherited.min(deadline))
 }
 
 impl From<Duration> for Patience {

@@ -14,8 +14,8 @@ pub use builder::{DEFAULT_POOL_SIZE, PoolBuilder};
 pub use error::PoolError;
 pub use pooled::Pooled;
 
-use super::patience::within_the_callers;
 use crate::service::deadline::{Deadline, Limit};
+use crate::service::scope::within_the_callers;
 use crate::sync::{AtomicU64, Ordering, mutant};
 use machine::{Asked, Grant, Made};
 use store::{Right, Seat, Store, Word};
@@ -229,7 +229,7 @@ impl<R, E> Pool<R, E> {
                 let seat = Arc::new(Seat::new());
                 machine.wait(Arc::clone(&seat));
                 drop(machine);
-                self.wait(&seat, now, within_the_callers(limit.deadline(now), now))
+                self.wait(&seat, now, within_the_callers(limit.deadline(now), || now))
             }
         }
     }

@@ -18,9 +18,8 @@ pub use stop::StopSignal;
 
 use super::backoff::{Delays, GAMMA, scramble};
 use super::classify::Classify;
-use super::patience::within_the_callers;
 use crate::service::deadline::Deadline;
-use crate::service::scope;
+use crate::service::scope::within_the_callers;
 use crate::sync::{AtomicU64, Ordering};
 use halt::Halt;
 
@@ -191,7 +190,7 @@ impl Retry {
     /// Outside of services, where there is nothing to inherit, the clock is not read for it.
     #[inline]
     fn inherited(&self, deadline: Deadline) -> Deadline {
-        if scope::me().is_none() { deadline } else { within_the_callers(deadline, self.0.terms.clock.now()) }
+        within_the_callers(deadline, || self.0.terms.clock.now())
     }
 
     /// What has become of the calls so far.
@@ -230,7 +229,7 @@ impl Retry {
     fn wait(&self, wait: Duration, this: Attempt) -> Result<(), Halt> {
         let terms = &self.0.terms;
         let now = terms.clock.now();
-        let by = within_the_callers(this.deadline, now);
+        let by = within_the_callers(this.deadline, || now);
         let at = now.checked_add(wait).filter(|at| !by.has_passed(*at)).ok_or(Halt::Deadline(wait))?;
         if terms.stop.is_stopped() {
             return Err(Halt::Stopped);

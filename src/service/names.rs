@@ -2,7 +2,7 @@
 
 use std::any::type_name;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::context::Context;
 use super::deadline::Deadline;
@@ -117,7 +117,7 @@ impl Registry {
         deadline: Deadline,
     ) -> Result<Handle<M>, LookupError> {
         let begun = self.clock().now();
-        let deadline = within_the_callers(deadline, begun);
+        let deadline = scope::within_the_callers(deadline, || begun);
         match self.await_entry(name, deadline.instant()) {
             Some(entry) => self.typed(name, &entry),
             None => {
@@ -164,12 +164,6 @@ impl Registry {
             found: entry.type_name(),
         })
     }
-}
-
-/// Who waits in a handler waits no longer than that handler's caller.
-fn within_the_callers(deadline: Deadline, now: Instant) -> Deadline {
-    let inherited = scope::me().and_then(|me| me.inherited_deadline(now));
-    inherited.map_or(deadline, |inherited| inherited.min(deadline))
 }
 
 impl<S: Service> Context<S> {

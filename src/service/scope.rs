@@ -10,7 +10,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::deadline::Deadline;
 use super::incarnation::Incarnation;
 use super::reply::{Failure, Ticket};
 use crate::sync;
@@ -57,6 +59,17 @@ pub(crate) fn me() -> Option<Arc<Incarnation>> {
         return None;
     }
     SCOPE.try_with(|scope| scope.borrow().me.clone()).ok().flatten()
+}
+
+/// By when the caller of the present handler wants its answer, where this is a handler. Only there the clock is read.
+#[inline]
+pub(crate) fn inherited(now: impl FnOnce() -> Instant) -> Option<Deadline> {
+    me().and_then(|me| me.inherited_deadline(now()))
+}
+
+/// Who waits in a handler waits no longer than that handler's caller.
+pub(crate) fn within_the_callers(deadline: Deadline, now: impl FnOnce() -> Instant) -> Deadline {
+    inherited(now).map_or(deadline, |inherited| inherited.min(deadline))
 }
 
 /// Whether this is the thread of an incarnation that was abandoned: what it sends goes nowhere. Any

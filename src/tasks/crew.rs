@@ -17,7 +17,7 @@ use crate::service::deadline::Deadline;
 use crate::service::handle::Handle;
 use crate::service::scope;
 use crate::service::wait::{SenderQueue, yield_as_sender};
-use crate::sync::{AtomicU64, Clock, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// What all handles of a pool share with its workers.
 pub(crate) struct Crew {
@@ -140,7 +140,7 @@ impl Crew {
 
     fn block(&self, waiting: Waiting<Held>, due: Option<Instant>, patience: Duration) -> Result<(), Refusal> {
         let clock = &self.shared.clock;
-        let until = within_the_callers(Deadline::from(clock.now(), patience), clock);
+        let until = scope::within_the_callers(Deadline::from(clock.now(), patience), || clock.now());
         let mut outcome = Err((waiting, Refusal::Full));
         yield_as_sender(|| {
             outcome = self.once_more(std::mem::replace(&mut outcome, Ok(())), due);
@@ -394,17 +394,6 @@ type Offered = Result<(), (Waiting<Held>, Refusal)>;
 
 fn is_full(outcome: &Offered) -> bool {
     matches!(outcome, Err((_, Refusal::Full)))
-}
-
-/// Who waits in a handler waits no longer than that handler's caller.
-pub(super) fn within_the_callers(deadline: Deadline, clock: &Clock) -> Deadline {
-    inherited(clock).map_or(deadline, |inherited| inherited.min(deadline))
-}
-
-/// By when the caller of the present handler wants its answer, where this is a handler.
-#[inline]
-pub(super) fn inherited(clock: &Clock) -> Option<Deadline> {
-    scope::me().and_then(|me| me.inherited_deadline(clock.now()))
 }
 
 #[cfg(all(test, not(underpin_loom)))]

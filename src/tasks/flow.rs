@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::bell::Bell;
-use super::crew::within_the_callers;
 use super::desk::Refusal;
 use super::error::TaskError;
 use super::flight::Flight;
@@ -12,6 +11,7 @@ use super::ground::{Ground, HeldFor};
 use super::job::Answer;
 use super::shared::name;
 use crate::service::deadline::Deadline;
+use crate::service::scope::within_the_callers;
 
 /// What came of an item.
 pub(crate) type Outcome<U> = Result<U, TaskError>;
@@ -134,7 +134,7 @@ impl<'t, U> Flow<'t, U> {
     /// Waits until the next may be there. `false` when the deadline came first.
     pub(crate) fn wait(&self, until: Deadline) -> bool {
         let clock = &self.ground.shared().clock;
-        self.bell.wait(self.flight.awaited(), clock, within_the_callers(until, clock))
+        self.bell.wait(self.flight.awaited(), clock, within_the_callers(until, || clock.now()))
     }
 
     /// The one that was waited for is told to end, and not waited for any longer.

@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::crew::inherited;
 use super::error::TaskError;
 use super::flight::Flight;
 use super::flow::{Flow, Outcome};
@@ -16,6 +15,7 @@ use super::head::{Head, Key};
 use super::piece::{Each, Item, Piece};
 use super::shared::name;
 use crate::service::deadline::{DEFAULT_TIMEOUT, Deadline};
+use crate::service::scope::inherited;
 
 /// The outcomes of a function over the items of an iterator, as the threads of a [pool](super::TaskPool::map) or of a
 /// [scope](super::Scope::map) bring them about.
@@ -168,7 +168,7 @@ impl<'t, I: Iterator, U> Map<'t, I, U> {
     fn head(&mut self, item: &I::Item) -> Head {
         let key = self.key_by.as_mut().map(|key| key(item));
         let clock = &self.flow.ground.shared().clock;
-        let deadline = self.deadline.or_else(|| inherited(clock)).unwrap_or(Deadline::unbounded());
+        let deadline = self.deadline.or_else(|| inherited(|| clock.now())).unwrap_or(Deadline::unbounded());
         Head::new(self.name.clone(), key, deadline)
     }
 

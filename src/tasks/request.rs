@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::crew::{Crew, inherited};
+use super::crew::Crew;
 use super::cx::TaskContext;
 use super::desk::Refusal;
 use super::error::{SpawnError, TaskError};
@@ -14,6 +14,7 @@ use super::overflow::Overflow;
 use super::shared::tally;
 use super::task::Task;
 use crate::service::deadline::{Deadline, later};
+use crate::service::scope::inherited;
 
 /// Describes a task of a [pool](super::TaskPool).
 ///
@@ -148,7 +149,7 @@ type Refused<W, T> = (Arc<Cell<W, T>>, Refusal);
 impl Crew {
     #[inline]
     fn inherited(&self) -> Deadline {
-        inherited(&self.shared.clock).unwrap_or(Deadline::unbounded())
+        inherited(|| self.shared.clock.now()).unwrap_or(Deadline::unbounded())
     }
 
     /// A task that was not taken: it has ended, and whoever joins it is told.

@@ -5,7 +5,6 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use super::crew::inherited;
 use super::cx::TaskContext;
 use super::desk::Refusal;
 use super::each::MapSummary;
@@ -20,6 +19,7 @@ use super::settings::MAX_THREADS;
 use super::shared::Shared;
 use crate::error::complain;
 use crate::service::deadline::Deadline;
+use crate::service::scope::inherited;
 use crate::sync::{self, ThreadScope};
 
 /// Runs the closure with a [`Scope`], in which tasks may borrow what is around it; as [`std::thread::scope`], but with so many threads at
@@ -191,7 +191,7 @@ impl<'scope> Scope<'scope, '_> {
         name: Cow<'static, str>,
         work: W,
     ) -> ScopedTask<'scope, T> {
-        let deadline = inherited(&self.hall.shared.clock).unwrap_or(Deadline::unbounded());
+        let deadline = inherited(|| self.hall.shared.clock.now()).unwrap_or(Deadline::unbounded());
         let cell = Arc::new(Cell::new(Head::new(name, None, deadline), work));
         if let Err(refusal) = self.press(Arc::clone(&cell) as HeldFor<'scope>, Deadline::unbounded()) {
             cell.refuse(&self.hall.shared, self.refusal(&*cell, refusal));

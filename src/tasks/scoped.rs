@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::crew::within_the_callers;
 use super::error::TaskError;
 use super::hall::Hall;
 use super::head::Head;
 use super::job::{Answer, Job};
 use super::shared::name;
 use crate::service::deadline::{DEFAULT_TIMEOUT, Deadline};
+use crate::service::scope::within_the_callers;
 
 /// A task of a [scope](super::scope()), as whoever spawned it sees it: to be joined, cancelled, or left to itself.
 ///
@@ -82,7 +82,7 @@ impl<'scope, T> ScopedTask<'scope, T> {
     pub fn join_by(self, deadline: Deadline) -> Result<T, TaskError> {
         let clock = &self.hall.shared.clock;
         let begun = clock.now();
-        self.head().wait(clock, within_the_callers(deadline, clock));
+        self.head().wait(clock, within_the_callers(deadline, || clock.now()));
         self.result(|| clock.now().saturating_duration_since(begun))
     }
 
@@ -106,7 +106,7 @@ impl<'scope, T> ScopedTask<'scope, T> {
     /// On the task, at most for so long; in a handler no longer than the handler's caller waits.
     pub fn wait(&self, timeout: Duration) -> bool {
         let clock = &self.hall.shared.clock;
-        self.head().wait(clock, within_the_callers(Deadline::from(clock.now(), timeout), clock))
+        self.head().wait(clock, within_the_callers(Deadline::from(clock.now(), timeout), || clock.now()))
     }
 
     /// Whether it is done: [`join`](Self::join) would not wait.

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::crew::{Crew, within_the_callers};
+use super::crew::Crew;
 use super::error::TaskError;
 use super::job::{Answer, Job};
 use super::shared::name;
 use crate::service::deadline::{DEFAULT_TIMEOUT, Deadline};
+use crate::service::scope::within_the_callers;
 
 /// A task, as whoever spawned it sees it: to be joined, cancelled, or left to itself.
 ///
@@ -191,7 +192,7 @@ impl<T: Send + 'static> Task<T> {
 
     fn wait_until(&self, deadline: Deadline) -> bool {
         let clock = &self.crew.shared.clock;
-        self.head().wait(clock, within_the_callers(deadline, clock))
+        self.head().wait(clock, within_the_callers(deadline, || clock.now()))
     }
 
     fn since(&self, begun: std::time::Instant) -> Duration {

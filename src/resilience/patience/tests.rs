@@ -54,8 +54,8 @@ fn without_a_handler_there_is_one_end() {
 #[test]
 fn outside_a_handler_the_deadline_is_what_it_is() {
     let now = Clock::system().now();
-    assert_eq!(within_the_callers(FAR, now), FAR);
-    assert_eq!(within_the_callers(Deadline::at(now), now), Deadline::at(now));
+    assert_eq!(within_the_callers(FAR, || now), FAR);
+    assert_eq!(within_the_callers(Deadline::at(now), || panic!("nobody asks")), Deadline::at(now));
 }
 
 /// Waits for ever, in each of the ways there are, as far as that is left to it.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::super::patience::within_the_callers;
 use super::super::retry::StopSignal;
 use crate::service::deadline::Deadline;
+use crate::service::scope::within_the_callers;
 use crate::sync::Clock;
 
 /// What an attempt of a run may know. Nobody interrupts it: it is to heed the deadline and the stop signal itself.
@@ -46,7 +46,7 @@ impl PolicyContext<'_> {
     /// By when the run is to end: the end of its time budget or, in a handler, of its caller's patience, whichever is
     /// earlier.
     pub fn deadline(&self) -> Deadline {
-        within_the_callers(self.deadline, self.clock.now())
+        within_the_callers(self.deadline, || self.clock.now())
     }
 
     /// How long it is until the deadline, by the clock of the policy. `None`: there is none.

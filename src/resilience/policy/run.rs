@@ -7,7 +7,7 @@ use super::super::breaker::CircuitBreaker;
 use super::super::breaker::permit::Outcome;
 use super::super::bulkhead::{Bulkhead, BulkheadError, BulkheadPermit};
 use super::super::context::ErrorContext;
-use super::super::patience::{Patience, within_the_callers};
+use super::super::patience::Patience;
 use super::super::rate_limiter::RateLimiter;
 use super::super::retry::{Attempt, Retry, RetryError};
 use super::super::shed::{LoadShedder, Shed, Ticket};
@@ -22,6 +22,7 @@ use super::story::Story;
 use super::trail::{NoRetry, PolicyTrail};
 use crate::error::ErrorKind;
 use crate::service::deadline::Deadline;
+use crate::service::scope::within_the_callers;
 
 /// One run. Dropped before it has [ended](Self::ended), it has panicked.
 pub(super) struct Run<'a> {
@@ -167,7 +168,7 @@ impl<'a> Run<'a> {
         let began = self.began.filter(|_| self.log.time_waited().is_zero());
         let now = began.unwrap_or_else(|| self.now());
         self.budget_end = Deadline::from(now, budget);
-        self.deadline = within_the_callers(self.budget_end, now);
+        self.deadline = within_the_callers(self.budget_end, || now);
         if self.deadline.has_passed(now) {
             return Err(self.timed_out(None));
         }
