@@ -223,6 +223,14 @@ pub(crate) fn complain(text: std::fmt::Arguments<'_>) {
     }
 }
 
+/// Tells a sink, which is the user's: a panic in it is logged, and goes no further.
+#[cfg(any(feature = "resilience", feature = "tasks"))]
+pub(crate) fn tell_sink(of: &str, tell: impl FnOnce()) {
+    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell)) {
+        complain(format_args!("the sink of `{of}` panicked: {}", panic_text(panic)));
+    }
+}
+
 /// What a panic said, as far as it is text. The payload is dropped; if that panics too, its own
 /// payload is leaked, for there must be an end.
 pub(crate) fn panic_text(payload: Box<dyn std::any::Any + Send>) -> Arc<str> {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{complain, panic_text};
+use crate::error::{complain, panic_text, tell_sink};
 use crate::sync::Mutex;
 
 /// Hears of what happens: never on a fast path, under no lock, on the thread of whoever causes it; so it must not
@@ -102,9 +102,7 @@ impl Voice {
     ) {
         let Some(sink) = self.0.as_ref().filter(|sink| listens(&***sink)) else { return };
         let event = Event { source: Arc::clone(source), kind, detail: detail(), at };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sink.event(&event))) {
-            complain(format_args!("the sink of `{source}` panicked: {}", panic_text(panic)));
-        }
+        tell_sink(source, || sink.event(&event));
     }
 }
 

@@ -1,10 +1,9 @@
 //! Who hears of what goes wrong with tasks.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{complain, panic_text};
+use crate::error::tell_sink;
 use crate::sync::Mutex;
 
 /// Hears of what goes wrong with tasks: under no lock, on the thread of whoever causes it, so it must not block. A panic in it is
@@ -75,9 +74,7 @@ impl Voice {
     pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
         let Some(sink) = self.sink() else { return };
         let event = event();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sink.event(&event))) {
-            complain(format_args!("the sink of `{}` panicked: {}", event.pool, panic_text(panic)));
-        }
+        tell_sink(&event.pool, || sink.event(&event));
     }
 
     fn sink(&self) -> Option<Arc<dyn Sink>> {
