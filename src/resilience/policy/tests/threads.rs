@@ -75,54 +75,66 @@ fn choices() -> Vec<PolicySettings> {
     ]
 }
 
-#[test]
-fn a_change_under_load_loses_and_doubles_nothing() {
-    let (choices, heard) = (choices(), Arc::new(Heard::default()));
-    let builder = Policy::builder("store").settings(choices[0].clone());
-    let policy = builder.sink(Arc::clone(&heard) as Arc<dyn Sink>).build().expect("good");
-    let (inside, attempts, is_over) = (AtomicU32::new(0), AtomicU64::new(0), AtomicBool::new(false));
-    let work = |number: u64| {
-        let run = catch_unwind(AssertUnwindSafe(|| {
-            policy.run(|_| {
-                let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
-                assert!(now <= 8, "{now} inside");
-                attempts.fetch_add(1, Ordering::SeqCst);
-                std::thread::yield_now();
-                inside.fetch_sub(1, Ordering::SeqCst);
-                match number % 7 {
-                    0 => Err(ErrorKind::Transient),
-                    1 => Err(ErrorKind::User),
-                    2 => resume_unwind(Box::new("boom")),
-                    _ => Ok(()),
-                }
-            })
-        }));
+/// Many runs, some of which fail or panic: never more than 8 are inside.
+struct Load {
+    policy: Policy,
+    inside: AtomicU32,
+    attempts: AtomicU64,
+}
+
+impl Load {
+    fn attempt(&self, number: u64) -> Result<(), ErrorKind> {
+        let now = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        assert!(now <= 8, "{now} inside");
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        std::thread::yield_now();
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        match number % 7 {
+            0 => Err(ErrorKind::Transient),
+            1 => Err(ErrorKind::User),
+            2 => resume_unwind(Box::new("boom")),
+            _ => Ok(()),
+        }
+    }
+
+    /// One run, and how it ended.
+    fn run(&self, number: u64) -> &'static str {
+        let run = catch_unwind(AssertUnwindSafe(|| self.policy.run(|_| self.attempt(number))));
         match run {
             Ok(Ok(())) => "succeeded",
             Ok(Err(error)) => error.end().as_str(),
             Err(panic) => panic.downcast::<&str>().map_or("failed assertion", |_| "panicked"),
         }
-    };
-    let ends: Vec<&str> = std::thread::scope(|scope| {
-        let changes = scope.spawn(|| {
+    }
+
+    /// So many runs on each of so many threads, while the settings change all the time; how they ended.
+    fn run_while_it_changes(&self, threads: u64, runs: u64, choices: &[PolicySettings]) -> Vec<&'static str> {
+        let is_over = AtomicBool::new(false);
+        let change = || {
             for settings in choices.iter().cycle() {
-                policy.change(settings.clone()).expect("good");
+                self.policy.change(settings.clone()).expect("good");
                 std::thread::yield_now();
                 if is_over.load(Ordering::SeqCst) {
                     return;
                 }
             }
-        });
-        let work = &work;
-        let many = |seed: u64| (0..500).map(|n| work((seed * 31 + n) % 97)).collect::<Vec<_>>();
-        let threads: Vec<_> = (0..12).map(|seed| scope.spawn(move || many(seed))).collect();
-        let ends = threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect();
-        is_over.store(true, Ordering::SeqCst);
-        changes.join().expect("no panic");
-        ends
-    });
+        };
+        let many = |seed: u64| (0..runs).map(|n| self.run((seed * 31 + n) % 97)).collect::<Vec<_>>();
+        let many = &many;
+        std::thread::scope(|scope| {
+            let changes = scope.spawn(change);
+            let threads: Vec<_> = (0..threads).map(|seed| scope.spawn(move || many(seed))).collect();
+            let ends = threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect();
+            is_over.store(true, Ordering::SeqCst);
+            changes.join().expect("no panic");
+            ends
+        })
+    }
+}
+
+/// Each end was counted as what it was.
+fn check_counts(counts: &PolicyCounts, ends: &[&str]) {
     let of = |end: &str| ends.iter().filter(|is| **is == end).count() as u64;
-    let counts = policy.snapshot().counts;
     let counted = [
         ("succeeded", counts.succeeded),
         ("failed", counts.failed),
@@ -134,19 +146,36 @@ fn a_change_under_load_loses_and_doubles_nothing() {
         ("timed_out", counts.timed_out),
     ];
     counted.iter().for_each(|(end, count)| assert_eq!(of(end), *count, "{end}"));
-    assert_eq!((counts.runs(), counts.attempts), (6000, attempts.into_inner()));
-    // All that was out has come back, to the parts that are there now.
-    policy.change(choices[0].clone()).expect("good");
-    let snapshot = policy.snapshot();
-    assert_eq!(snapshot.bulkhead.map(|bulkhead| (bulkhead.in_use, bulkhead.waiting)), Some((0, 0)));
-    assert_eq!(snapshot.shedding.map(|shedder| shedder.depth), Some(0));
-    assert_eq!(snapshot.breaker.map(|breaker| breaker.probes), Some(0));
-    // What was refused was told, or is counted as not told.
-    let told = heard.kinds();
+    assert_eq!(counts.runs(), ends.len() as u64);
+}
+
+/// All that was out has come back, to the parts that are there now.
+fn check_that_nothing_is_out(snapshot: &PolicySnapshot) {
+    assert_eq!(snapshot.bulkhead.as_ref().map(|bulkhead| (bulkhead.in_use, bulkhead.waiting)), Some((0, 0)));
+    assert_eq!(snapshot.shedding.as_ref().map(|shedder| shedder.depth), Some(0));
+    assert_eq!(snapshot.breaker.as_ref().map(|breaker| breaker.probes), Some(0));
+}
+
+/// What was refused was told, or is counted as not told.
+fn check_what_was_told(counts: &PolicyCounts, told: &[&'static str]) {
     let refusals = ["shed", "limited", "full", "open"];
     let told = told.iter().filter(|kind| refusals.contains(kind)).count() as u64;
-    let refused = counts.shed + counts.limited + counts.full + counts.open;
-    assert_eq!(told + counts.untold, refused);
+    assert_eq!(told + counts.untold, counts.shed + counts.limited + counts.full + counts.open);
+}
+
+#[test]
+fn a_change_under_load_loses_and_doubles_nothing() {
+    let (choices, heard) = (choices(), Arc::new(Heard::default()));
+    let builder = Policy::builder("store").settings(choices[0].clone());
+    let policy = builder.sink(Arc::clone(&heard) as Arc<dyn Sink>).build().expect("good");
+    let load = Load { policy, inside: AtomicU32::new(0), attempts: AtomicU64::new(0) };
+    let ends = load.run_while_it_changes(12, 500, &choices);
+    let counts = load.policy.snapshot().counts;
+    check_counts(&counts, &ends);
+    assert_eq!((ends.len(), counts.attempts), (6000, load.attempts.into_inner()));
+    load.policy.change(choices[0].clone()).expect("good");
+    check_that_nothing_is_out(&load.policy.snapshot());
+    check_what_was_told(&counts, &heard.kinds());
 }
 
 #[test]
