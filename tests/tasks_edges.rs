@@ -4,12 +4,14 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use underpin::tasks::{Event, Overflow, Sink, TaskError, TaskPool, TaskPoolBuilder};
 use underpin::testing::Simulation;
-use underpin::{Context, Deadline, Next, Reply, Service, Strategy, Supervisor, SupervisorHandle, child};
+use underpin::{
+    Context, Deadline, Next, Reply, Service, StartError, Strategy, Supervisor, SupervisorHandle, child,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any machine takes.
@@ -460,4 +462,92 @@ fn in_a_handler_nobody_waits_longer_than_its_caller() {
     let joined = told.recv_timeout(FAR).expect("it ends");
     assert!(matches!(joined, Err(TaskError::TimedOut { .. })), "{joined:?}");
     drop(app);
+}
+
+// ---- one supervisor at a time ----------------------------------------------------------------
+
+fn start(tasks: &TaskPool) -> Result<SupervisorHandle, StartError> {
+    Supervisor::new("app").supervisor(tasks.supervisor()).start()
+}
+
+/// A second one is told why, and whose it is.
+fn refuse(tasks: &TaskPool) {
+    let error = start(tasks).expect_err("another runs").to_string();
+    let expected = "the pool `work` is run by another of its supervisors already, expected one at a time";
+    assert!(error.contains(expected) && error.contains("worker-0"), "{error}");
+}
+
+/// Two tasks that wait for each other, and one that is to begin later.
+fn runs_on_two_threads(tasks: &TaskPool) {
+    let (met, pool) = (Arc::new(Barrier::new(2)), tasks.clone());
+    let later = pool.task("later").after(Duration::from_millis(1)).spawn(|| 7);
+    let both = [(); 2].map(|()| {
+        let met = Arc::clone(&met);
+        tasks.spawn("meet", move || drop(met.wait()))
+    });
+    assert!(both.into_iter().all(|task| task.join_timeout(FAR) == Ok(())), "{:?}", tasks.snapshot());
+    assert_eq!(later.join_timeout(FAR), Ok(7));
+}
+
+#[test]
+fn a_second_supervisor_is_refused_and_the_first_goes_on() {
+    for builder in [TaskPool::builder("work").threads(2), TaskPool::builder("work").elastic(1..=2)] {
+        let tasks = builder.build().expect("it makes sense");
+        let app = start(&tasks).expect("it starts");
+        for _ in 0..3 {
+            refuse(&tasks);
+            runs_on_two_threads(&tasks);
+        }
+        assert_eq!(tasks.snapshot().threads, 2);
+        drop(app);
+        let other = start(&tasks).expect("the first has stopped");
+        refuse(&tasks);
+        runs_on_two_threads(&tasks);
+        drop(other);
+    }
+}
+
+#[test]
+fn a_supervisor_that_failed_to_start_is_in_nobodys_way() {
+    let tasks = TaskPool::builder("work").threads(2).build().expect("it makes sense");
+    let failing = child("failing", || Err::<Fuse, _>("it is broken"));
+    let app = Supervisor::new("app").supervisor(tasks.supervisor()).child(failing).start();
+    assert!(app.is_err());
+    let app = start(&tasks).expect("nobody is there");
+    runs_on_two_threads(&tasks);
+    drop(app);
+}
+
+#[test]
+fn restarts_are_refused_nothing_and_let_no_other_in() {
+    let tasks = TaskPool::builder("work").elastic(1..=2).shutdown(MOMENT).build().expect("it makes sense");
+    let (fuse, pool) = (child("fuse", || Fuse), tasks.supervisor());
+    let (blow, reference) = (fuse.handle(), pool.reference());
+    let app = Supervisor::new("app").strategy(Strategy::OneForAll).child(fuse).supervisor(pool);
+    let app = app.start().expect("it starts");
+    reference.recycle_child("keeper").expect("it begins anew");
+    refuse(&tasks);
+    runs_on_two_threads(&tasks);
+    let hung = [(); 2].map(|()| occupy(&tasks));
+    hung.iter().for_each(|(begun, _)| begun.recv_timeout(FAR).expect("both threads are there"));
+    blow.cast(()).expect("it is taken");
+    runs_on_two_threads(&tasks);
+    refuse(&tasks);
+    drop(hung);
+    runs_on_two_threads(&tasks);
+    drop(app);
+}
+
+#[test]
+fn a_thread_that_is_given_up_at_the_end_is_in_nobodys_way() {
+    for patience in [Duration::ZERO, FAR] {
+        let tasks = TaskPool::builder("work").threads(2).shutdown(MOMENT).build().expect("it makes sense");
+        let app = start(&tasks).expect("it starts");
+        let hung = occupy(&tasks);
+        hung.0.recv_timeout(FAR).expect("it has begun");
+        app.shutdown(patience);
+        let other = start(&tasks).expect("the first has stopped");
+        runs_on_two_threads(&tasks);
+        drop((hung, other));
+    }
 }

@@ -11,6 +11,7 @@ use super::keeper::Order;
 use super::overflow::Overflow;
 use super::settings::Settings;
 use super::shared::{Shared, name, tally};
+use super::tenure::Tenure;
 use super::worker::Look;
 use crate::service::core::Core;
 use crate::service::deadline::Deadline;
@@ -30,6 +31,7 @@ pub(crate) struct Crew {
     /// Tasks in the queue that somebody has claimed. About: who counts one and who finds it are not in step.
     husks: AtomicU64,
     hands: Vec<Mutex<Option<Handle<Look>>>>,
+    pub(super) tenure: Tenure,
     pub(super) keeper: Mutex<Option<Handle<Order>>>,
 }
 
@@ -45,7 +47,8 @@ impl Crew {
         let desk = Desk::new(queue, fewest, most, per_key.unwrap_or(usize::MAX));
         let hands = (0..most).map(|_| Mutex::new(None)).collect();
         let (senders, husks, keeper) = (SenderQueue::default(), AtomicU64::new(0), Mutex::new(None));
-        Self { shared, settings, desk: Mutex::new(desk), senders, husks, hands, keeper }
+        let tenure = Tenure::default();
+        Self { shared, settings, desk: Mutex::new(desk), senders, husks, hands, tenure, keeper }
     }
 
     /// What is read or changed at the desk.

@@ -1,11 +1,11 @@
 //! Who starts threads where more are needed, and tasks when they are due.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::crew::Crew;
 use super::pool;
+use super::tenure::{Badge, Occupied};
 use crate::error::complain;
 use crate::service::context::Context;
 use crate::service::exit::Exit;
@@ -13,7 +13,6 @@ use crate::service::service::{Init, Next, Service};
 use crate::service::timers::TimerRef;
 use crate::supervisor::errors::StartChildError;
 use crate::supervisor::reference::SupervisorRef;
-use crate::sync::{AtomicBool, Ordering};
 
 /// A thread that retires keeps its name for a moment longer.
 const UNTIL_IT_HAS_LEFT: Duration = Duration::from_millis(10);
@@ -24,8 +23,7 @@ const UNTIL_THERE_IS_MORE: Duration = Duration::from_secs(1);
 pub(crate) struct Keeper {
     crew: Arc<Crew>,
     workers: SupervisorRef,
-    /// Whether somebody will tell when this child is gone for good.
-    is_watched: Arc<AtomicBool>,
+    badge: Arc<Badge>,
     timer: Option<TimerRef>,
 }
 
@@ -39,26 +37,15 @@ pub(crate) enum Order {
 }
 
 impl Keeper {
-    pub(crate) fn new(crew: Arc<Crew>, workers: SupervisorRef, is_watched: Arc<AtomicBool>) -> Self {
-        Self { crew, workers, is_watched, timer: None }
-    }
-
-    /// The pool has ended when this child is gone for good.
-    fn watch(&self, cx: &Context<Self>) {
-        if self.is_watched.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (crew, is_watched) = (Arc::clone(&self.crew), Arc::clone(&self.is_watched));
-        let gone = move |_| {
-            is_watched.store(false, Ordering::Release);
-            crew.close();
-        };
-        cx.handle().core().watchers.add(Box::new(gone));
+    pub(crate) fn new(crew: Arc<Crew>, workers: SupervisorRef, badge: Arc<Badge>) -> Self {
+        Self { crew, workers, badge, timer: None }
     }
 
     fn hire(&self, cx: &mut Context<Self>) {
         while let Some(worker) = self.crew.desk(|desk| desk.hire()) {
-            if let Err(error) = self.workers.start_child(pool::worker(&self.crew, worker)) {
+            if let Err(error) =
+                self.workers.start_child(pool::worker(&self.crew, worker, self.badge.supervisor))
+            {
                 self.crew.desk(|desk| desk.not_hired(worker, true));
                 cx.send_after(self.patience(&error), Order::Hire);
                 return;
@@ -88,10 +75,11 @@ impl Keeper {
 
 impl Service for Keeper {
     type Msg = Order;
-    type Error = Infallible;
+    type Error = Occupied;
 
-    fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Infallible> {
-        self.watch(cx);
+    fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Occupied> {
+        // The pool has ended when this child is gone for good.
+        self.badge.enter(cx.handle().core(), |crew| crew.close())?;
         let before = self.crew.keeper.lock().replace(cx.handle());
         drop(before);
         self.crew.desk(|desk| desk.hire_anew());
@@ -102,7 +90,7 @@ impl Service for Keeper {
         Ok(Init::Ready)
     }
 
-    fn handle(&mut self, order: Order, cx: &mut Context<Self>) -> Result<Next, Infallible> {
+    fn handle(&mut self, order: Order, cx: &mut Context<Self>) -> Result<Next, Occupied> {
         match order {
             Order::Hire => self.hire(cx),
             Order::Look => self.begin_due(cx),

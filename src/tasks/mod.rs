@@ -48,6 +48,7 @@ mod sink;
 mod snapshot;
 mod states;
 mod task;
+mod tenure;
 mod try_map;
 mod worker;
 

@@ -12,13 +12,14 @@ use super::keeper::Keeper;
 use super::request::TaskBuilder;
 use super::snapshot::PoolSnapshot;
 use super::task::Task;
+use super::tenure::Badge;
 use super::worker::Worker;
 use crate::service::mailbox::Overflow as Full;
 use crate::supervisor::dynamic::DynamicSupervisor;
+use crate::supervisor::reference::SupervisorRef;
 use crate::supervisor::spec::{ChildSpec, child};
 use crate::supervisor::strategy::{Restart, Strategy};
 use crate::supervisor::supervisor::Supervisor;
-use crate::sync::AtomicBool;
 
 /// How often a worker may crash in 5 s before its pool begins anew. Tasks cannot crash one.
 const MAX_RESTARTS: u32 = 10;
@@ -120,22 +121,22 @@ impl TaskPool {
     }
 
     /// Describes the pool's part of a tree: its threads and its keeper. To be started before those who spawn, and so stopped after
-    /// them. Only one may run at a time.
+    /// them. One may run at a time: where another does, which has not been stopped for good, its start fails, and the other goes on.
     ///
     /// When it is stopped no task begins any more, and those that run are [cancelled](TaskContext::is_cancelled). If it is started again
     /// before it is gone for good, as by a supervisor above it, what waits goes on.
     pub fn supervisor(&self) -> Supervisor {
-        let crew = &self.0;
+        let (crew, number) = (&self.0, self.0.tenure.describe());
         let workers = DynamicSupervisor::new("workers")
             .shutdown(crew.settings.grace)
             .intensity(MAX_RESTARTS, std::time::Duration::from_secs(5));
         let reference = workers.reference();
         let workers = (0..crew.settings.fewest)
-            .fold(Supervisor::from(workers), |workers, number| workers.child(worker(crew, number)));
+            .fold(Supervisor::from(workers), |workers, seat| workers.child(worker(crew, seat, number)));
         Supervisor::new(Arc::clone(&crew.shared.name))
             .strategy(Strategy::RestForOne)
             .supervisor(workers)
-            .child(keeper(crew, reference))
+            .child(keeper(crew, reference, number))
     }
 
     /// How it stands now.
@@ -166,9 +167,10 @@ impl fmt::Debug for TaskPool {
 }
 
 /// One thread of a pool.
-pub(super) fn worker(crew: &Arc<Crew>, number: usize) -> ChildSpec<Worker> {
-    let made = Arc::clone(crew);
-    let mut spec = child(format!("worker-{number}"), move || Worker::new(Arc::clone(&made), number))
+pub(super) fn worker(crew: &Arc<Crew>, number: usize, supervisor: u64) -> ChildSpec<Worker> {
+    let (made, badge) = (Arc::clone(crew), Badge::new(crew, supervisor));
+    let make = move || Worker::new(Arc::clone(&made), number, Arc::clone(&badge));
+    let mut spec = child(format!("worker-{number}"), make)
         .restart(Restart::Transient) // one that retires has done so for good
         .capacity(CALLS)
         .overflow(Full::Reject)
@@ -182,8 +184,8 @@ pub(super) fn worker(crew: &Arc<Crew>, number: usize) -> ChildSpec<Worker> {
     }
 }
 
-fn keeper(crew: &Arc<Crew>, workers: crate::supervisor::reference::SupervisorRef) -> ChildSpec<Keeper> {
-    let (crew, is_watched) = (Arc::clone(crew), Arc::new(AtomicBool::new(false)));
-    let make = move || Keeper::new(Arc::clone(&crew), workers.clone(), Arc::clone(&is_watched));
+fn keeper(crew: &Arc<Crew>, workers: SupervisorRef, supervisor: u64) -> ChildSpec<Keeper> {
+    let (crew, badge) = (Arc::clone(crew), Badge::new(crew, supervisor));
+    let make = move || Keeper::new(Arc::clone(&crew), workers.clone(), Arc::clone(&badge));
     child("keeper", make).capacity(ORDERS).overflow(Full::Reject)
 }

@@ -1,11 +1,11 @@
 //! A thread of a pool.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::crew::{Crew, Done};
 use super::job::{Held, Job};
+use super::tenure::{Badge, Occupied};
 use crate::service::context::Context;
 use crate::service::deadline::Limit;
 use crate::service::exit::Exit;
@@ -21,23 +21,26 @@ const AT_ONCE: usize = 32;
 pub(crate) struct Worker {
     crew: Arc<Crew>,
     number: usize,
+    badge: Arc<Badge>,
 }
 
 /// There may be a task.
 pub(crate) struct Look;
 
 impl Worker {
-    pub(crate) fn new(crew: Arc<Crew>, number: usize) -> Self {
-        Self { crew, number }
+    pub(crate) fn new(crew: Arc<Crew>, number: usize, badge: Arc<Badge>) -> Self {
+        Self { crew, number, badge }
     }
 
     /// Where no successor takes the seat of one that is abandoned, it is free when it is given up.
-    fn watch(&self, cx: &Context<Self>) {
-        let (crew, number, me) = (Arc::clone(&self.crew), self.number, cx.handle());
-        if number >= crew.settings.fewest {
-            let core = Arc::downgrade(me.core());
-            me.core().watchers.add(Box::new(move |_| crew.given_up(number, &core)));
-        }
+    fn enter(&self, cx: &Context<Self>) -> Result<(), Occupied> {
+        let (number, me) = (self.number, cx.handle());
+        let core = Arc::downgrade(me.core());
+        self.badge.enter(me.core(), move |crew| {
+            if number >= crew.settings.fewest {
+                crew.given_up(number, &core);
+            }
+        })
     }
 
     /// Whether there may be more.
@@ -82,11 +85,11 @@ fn as_a_call(me: &Arc<Incarnation>, limit: Limit, work: impl FnOnce()) {
 
 impl Service for Worker {
     type Msg = Look;
-    type Error = Infallible;
+    type Error = Occupied;
 
-    fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Infallible> {
+    fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Occupied> {
+        self.enter(cx)?;
         self.crew.arrived(self.number, cx.handle());
-        self.watch(cx);
         if self.crew.settings.fewest < self.crew.settings.most {
             cx.set_idle_timeout(Some(self.crew.settings.keep_alive));
         }
@@ -94,14 +97,14 @@ impl Service for Worker {
         Ok(Init::Ready)
     }
 
-    fn handle(&mut self, Look: Look, cx: &mut Context<Self>) -> Result<Next, Infallible> {
+    fn handle(&mut self, Look: Look, cx: &mut Context<Self>) -> Result<Next, Occupied> {
         if self.work(cx) {
             cx.send_after(Duration::ZERO, Look);
         }
         Ok(Next::Continue)
     }
 
-    fn idle(&mut self, _: &mut Context<Self>) -> Result<Next, Infallible> {
+    fn idle(&mut self, _: &mut Context<Self>) -> Result<Next, Occupied> {
         let may_go = self.crew.desk(|desk| desk.retire(self.number));
         Ok(if may_go { Next::Stop } else { Next::Continue })
     }
