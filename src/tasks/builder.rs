@@ -76,7 +76,8 @@ impl TaskPoolBuilder {
         self
     }
 
-    /// How many tasks may wait, those that are to begin later among them: 1,024 unless set.
+    /// How many tasks may wait, those that are to begin later among them: 1,024 unless set. One that was cancelled, or that its joiner
+    /// runs, makes room at once. In the moment in which a thread comes to such a one, one more may wait than is said here.
     pub fn queue(mut self, tasks: usize) -> Self {
         self.settings.queue = tasks;
         self

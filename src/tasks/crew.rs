@@ -20,6 +20,10 @@ use crate::service::scope;
 use crate::service::wait::{SenderQueue, yield_as_sender};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
+/// Where a queue is full, husks are thrown out once there is one among so many: so each costs as many looks, however long the
+/// queue.
+const MOST_BESIDE_A_HUSK: usize = 8;
+
 /// What all handles of a pool share with its workers.
 pub(crate) struct Crew {
     pub(super) shared: Shared,
@@ -113,7 +117,7 @@ impl Crew {
         due: Option<Instant>,
         overflow: Overflow,
     ) -> Result<(), Refusal> {
-        let waiting = match self.offer_after_purge(waiting, due) {
+        let waiting = match self.offer_beside_husks(waiting, due) {
             Err((waiting, Refusal::Full)) => waiting,
             settled => return settled.map_err(|(_, refusal)| refusal),
         };
@@ -128,17 +132,34 @@ impl Crew {
         }
     }
 
-    /// Once more, without those that somebody else has claimed.
-    fn offer_after_purge(
-        &self,
-        waiting: Waiting<Held>,
-        due: Option<Instant>,
-    ) -> Result<(), (Waiting<Held>, Refusal)> {
-        if self.husks.load(Ordering::Relaxed) != 0 {
-            let husks = self.desk(|desk| desk.purge(|job| !job.head().is_claimed()));
-            self.husks.fetch_sub(husks.len() as u64, Ordering::Relaxed);
+    /// Once more, beside those that somebody else has claimed.
+    fn offer_beside_husks(&self, waiting: Waiting<Held>, due: Option<Instant>) -> Offered {
+        self.sweep();
+        let Some(due) = due else {
+            self.call(self.beside_husks(|desk| desk.submit(waiting))?);
+            return Ok(());
+        };
+        if self.beside_husks(|desk| desk.submit_at(due, waiting))? {
+            self.order(Order::Look);
         }
-        self.offer(waiting, due)
+        Ok(())
+    }
+
+    fn beside_husks<R>(&self, come: impl FnOnce(&mut Desk<Held>) -> R) -> R {
+        self.desk(|desk| {
+            let husks = self.husks_among(desk.waiting());
+            desk.beside(husks, come)
+        })
+    }
+
+    /// Throws husks out, if they are many: to look for a few among many would cost more each time.
+    fn sweep(&self) {
+        let husks = self.desk(|desk| {
+            let (waiting, is_wanted) = (desk.waiting(), |job: &Held| !job.head().is_claimed());
+            let are_many = MOST_BESIDE_A_HUSK * self.husks_among(waiting) >= waiting;
+            if are_many { desk.purge(is_wanted) } else { Vec::new() }
+        });
+        self.husks.fetch_sub(husks.len() as u64, Ordering::Relaxed);
     }
 
     fn block(&self, waiting: Waiting<Held>, due: Option<Instant>, patience: Duration) -> Result<(), Refusal> {
@@ -170,7 +191,7 @@ impl Crew {
 
     fn once_more(&self, outcome: Offered, due: Option<Instant>) -> Offered {
         match outcome {
-            Err((waiting, Refusal::Full)) => self.offer_after_purge(waiting, due),
+            Err((waiting, Refusal::Full)) => self.offer_beside_husks(waiting, due),
             settled => settled,
         }
     }
@@ -295,10 +316,15 @@ impl Crew {
     }
 
     pub(super) fn waiting_count(&self) -> usize {
-        let husks = usize::try_from(self.husks.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
         let waiting = self.desk(|desk| desk.waiting());
+        waiting - self.husks_among(waiting)
+    }
+
+    /// How many of so many that wait are husks, about.
+    fn husks_among(&self, waiting: usize) -> usize {
+        let husks = usize::try_from(self.husks.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
         // It is below zero for a moment where who finds one is before who counts it.
-        if husks > waiting { waiting } else { waiting - husks }
+        if husks > waiting { 0 } else { husks }
     }
 
     // ---- calls ---------------------------------------------------------------------------
@@ -401,8 +427,13 @@ fn is_full(outcome: &Offered) -> bool {
 
 #[cfg(all(test, not(underpin_loom)))]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
+    use crate::sync::Clock;
     use crate::tasks::TaskPool;
+    use crate::tasks::head::Head;
+    use crate::tasks::job::{Cell, Plain};
 
     #[test]
     fn what_is_cancelled_while_the_pool_closes_is_not_counted_for_ever() {
@@ -418,5 +449,62 @@ mod tests {
         crew.resume();
         pool.spawn("third", || ()).detach();
         assert_eq!((crew.waiting_count(), crew.husks.load(Ordering::Relaxed)), (1, 0));
+    }
+
+    /// A task that counts how often somebody looks at it.
+    struct Looked(Cell<Plain<fn()>, ()>, Arc<AtomicUsize>);
+
+    impl Job for Looked {
+        fn head(&self) -> &Head {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.head()
+        }
+
+        fn run(&self, shared: &Shared) {
+            self.0.run(shared);
+        }
+
+        fn end(&self, shared: &Shared, error: TaskError) {
+            self.0.end(shared, error);
+        }
+    }
+
+    /// How often tasks are looked at while one is cancelled for each that comes, in a queue that is full of so many; and the
+    /// most that are in it.
+    fn looks(queue: usize, due: Option<Instant>) -> (usize, usize) {
+        let pool = TaskPool::builder("work").queue(queue).build().expect("it makes sense");
+        let (crew, looks) = (&pool.0, Arc::new(AtomicUsize::new(0)));
+        let spawn = || -> Held {
+            let head = Head::new("one".into(), None, Deadline::unbounded());
+            let job = Arc::new(Looked(Cell::new(head, Plain(|| ())), Arc::clone(&looks)));
+            crew.submit(Arc::clone(&job) as Held, due, Overflow::Shed).expect("there is room");
+            job
+        };
+        let mut jobs: Vec<_> = (0..queue).map(|_| spawn()).collect();
+        looks.store(0, Ordering::Relaxed);
+        let mut most = 0;
+        for n in 0..4 * queue {
+            let at = n * 7 % queue;
+            crew.cancel(&*jobs[at]);
+            jobs[at] = spawn();
+            assert_eq!(crew.waiting_count(), queue);
+            most = most.max(crew.desk(|desk| desk.waiting()));
+        }
+        let late = crew.submit(Arc::clone(&jobs[0]), due, Overflow::Shed);
+        assert_eq!(late, Err(Refusal::Full), "not one more");
+        let (figures, snapshot) = (crew.desk(|desk| desk.figures), pool.snapshot());
+        assert_eq!((figures.high_water, snapshot.cancelled), (queue, 4 * queue as u64));
+        (looks.load(Ordering::Relaxed) / (4 * queue), most)
+    }
+
+    #[test]
+    fn who_finds_a_queue_full_looks_at_few_however_many_are_in_it() {
+        for due in [None, Some(Clock::system().now())] {
+            for queue in [10, 100, 1000, 4000] {
+                let (looks, most) = looks(queue, due);
+                assert!(looks <= 8 + MOST_BESIDE_A_HUSK, "{looks} for each of {queue}");
+                assert!(7 * most <= 8 * queue + 8, "{most} instead of {queue}");
+            }
+        }
     }
 }

@@ -252,6 +252,15 @@ impl<J> Desk<J> {
         self.ready.insert(place, Waiting { is_released: true, ..waiting });
     }
 
+    /// Lets others come where so many of those that wait take no place, for nobody wants them any more.
+    pub(crate) fn beside<R>(&mut self, unwanted: usize, come: impl FnOnce(&mut Self) -> R) -> R {
+        self.capacity += unwanted;
+        let result = come(self);
+        self.capacity -= unwanted;
+        self.figures.high_water = self.figures.high_water.min(self.capacity);
+        result
+    }
+
     /// Takes out all that nobody wants any more.
     pub(crate) fn purge(&mut self, mut is_wanted: impl FnMut(&J) -> bool) -> Vec<Waiting<J>> {
         let mut out = self.keys.purge(|waiting| is_wanted(&waiting.job));
