@@ -421,6 +421,32 @@ fn what_an_abandoned_thread_spawns_is_not_taken() {
 }
 
 #[test]
+fn who_waits_for_the_key_of_a_thread_that_was_abandoned_begins_when_that_has_ended() {
+    let builder = TaskPool::builder("work").threads(1).per_key(1).shutdown(MOMENT);
+    let tasks = builder.build().expect("it makes sense");
+    let fuse = child("fuse", || Fuse);
+    let blow = fuse.handle();
+    let app = Supervisor::new("app").strategy(Strategy::OneForAll).child(fuse).supervisor(tasks.supervisor());
+    let app = app.start().expect("it starts");
+    let ((begin, begun), (hold, held)) = (channel(), channel::<()>());
+    let hang = move || {
+        begin.send(()).ok();
+        held.recv().ok();
+    };
+    tasks.task("hung").key("a").spawn(hang).detach();
+    begun.recv_timeout(FAR).expect("it has begun");
+    blow.cast(()).expect("it is taken");
+    let waiting = tasks.task("waiting").key("a").spawn(|| 7);
+    assert_eq!(tasks.spawn("after it", || ()).join_timeout(FAR), Ok(()));
+    while tasks.snapshot().idle == 0 {
+        std::thread::yield_now();
+    }
+    drop(hold);
+    assert_eq!(waiting.join_timeout(FAR), Ok(7), "{:?}", tasks.snapshot());
+    drop(app);
+}
+
+#[test]
 fn no_task_sleeps_beyond_its_deadline() {
     let (sim, tasks, app) = simulated(1, TaskPool::builder("work").threads(1));
     let (clock, deadline) = (sim.clock(), Deadline::at(sim.now() + 5 * SECOND));

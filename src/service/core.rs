@@ -175,6 +175,12 @@ impl<M: Send + 'static> Core<M> {
         if scope::is_fenced() && !mutant!(SendUnfenced) {
             return Err(self.fenced(envelope));
         }
+        self.send_regardless(envelope, limit)
+    }
+
+    /// As [`send`](Self::send), also on the thread of an incarnation that was abandoned.
+    #[inline]
+    pub(super) fn send_regardless(&self, envelope: Envelope<M>, limit: Limit) -> Result<(), CastError<M>> {
         match self.mailbox.offer(envelope) {
             Ok(Sent::Accepted) => Ok(()),
             Ok(Sent::RacedWithClose) => {

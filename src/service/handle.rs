@@ -99,6 +99,15 @@ impl<M: Send + 'static> Handle<M> {
         self.core.send(Envelope { message, call: None }, limit)
     }
 
+    /// As [`cast`](Self::cast), also on the thread of an incarnation that was abandoned: for what the crate itself has to say, and others
+    /// rely on.
+    #[cfg(feature = "tasks")]
+    #[inline]
+    pub(crate) fn cast_regardless(&self, message: M) -> Result<(), CastError<M>> {
+        let limit = Limit::By(Deadline::unbounded());
+        self.core.send_regardless(Envelope { message, call: None }, limit)
+    }
+
     /// Sends a message and waits for its answer, at most 5 s ([`DEFAULT_TIMEOUT`]).
     ///
     /// # Errors

@@ -342,9 +342,10 @@ impl Crew {
     #[inline]
     fn wake(&self, worker: usize) {
         let hand = self.hands[worker].lock().clone();
-        // One call at most is under way to a worker; one that is gone has said so, and others are called.
+        // One call at most is under way to a worker; one that is gone has said so, and others are called. It is the desk's, whoever
+        // brings it: also a thread that was abandoned.
         if let Some(hand) = hand {
-            let _ = hand.cast(Look);
+            let _ = hand.cast_regardless(Look);
         }
     }
 
@@ -352,7 +353,7 @@ impl Crew {
     fn order(&self, order: Order) {
         let keeper = self.keeper.lock().clone();
         if let Some(keeper) = keeper {
-            let _ = keeper.cast(order);
+            let _ = keeper.cast_regardless(order);
         }
     }
 
@@ -426,85 +427,4 @@ fn is_full(outcome: &Offered) -> bool {
 }
 
 #[cfg(all(test, not(underpin_loom)))]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-
-    use super::*;
-    use crate::sync::Clock;
-    use crate::tasks::TaskPool;
-    use crate::tasks::head::Head;
-    use crate::tasks::job::{Cell, Plain};
-
-    #[test]
-    fn what_is_cancelled_while_the_pool_closes_is_not_counted_for_ever() {
-        let pool = TaskPool::builder("work").build().expect("it makes sense");
-        let crew = &pool.0;
-        let (first, second) = (pool.spawn("first", || ()), pool.spawn("second", || ()));
-        second.cancel();
-        assert_eq!(crew.waiting_count(), 1);
-        let job = Arc::clone(first.held());
-        assert!(job.head().claim(), "it is about to be cancelled");
-        crew.close();
-        crew.left_husk();
-        crew.resume();
-        pool.spawn("third", || ()).detach();
-        assert_eq!((crew.waiting_count(), crew.husks.load(Ordering::Relaxed)), (1, 0));
-    }
-
-    /// A task that counts how often somebody looks at it.
-    struct Looked(Cell<Plain<fn()>, ()>, Arc<AtomicUsize>);
-
-    impl Job for Looked {
-        fn head(&self) -> &Head {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            self.0.head()
-        }
-
-        fn run(&self, shared: &Shared) {
-            self.0.run(shared);
-        }
-
-        fn end(&self, shared: &Shared, error: TaskError) {
-            self.0.end(shared, error);
-        }
-    }
-
-    /// How often tasks are looked at while one is cancelled for each that comes, in a queue that is full of so many; and the
-    /// most that are in it.
-    fn looks(queue: usize, due: Option<Instant>) -> (usize, usize) {
-        let pool = TaskPool::builder("work").queue(queue).build().expect("it makes sense");
-        let (crew, looks) = (&pool.0, Arc::new(AtomicUsize::new(0)));
-        let spawn = || -> Held {
-            let head = Head::new("one".into(), None, Deadline::unbounded());
-            let job = Arc::new(Looked(Cell::new(head, Plain(|| ())), Arc::clone(&looks)));
-            crew.submit(Arc::clone(&job) as Held, due, Overflow::Shed).expect("there is room");
-            job
-        };
-        let mut jobs: Vec<_> = (0..queue).map(|_| spawn()).collect();
-        looks.store(0, Ordering::Relaxed);
-        let mut most = 0;
-        for n in 0..4 * queue {
-            let at = n * 7 % queue;
-            crew.cancel(&*jobs[at]);
-            jobs[at] = spawn();
-            assert_eq!(crew.waiting_count(), queue);
-            most = most.max(crew.desk(|desk| desk.waiting()));
-        }
-        let late = crew.submit(Arc::clone(&jobs[0]), due, Overflow::Shed);
-        assert_eq!(late, Err(Refusal::Full), "not one more");
-        let (figures, snapshot) = (crew.desk(|desk| desk.figures), pool.snapshot());
-        assert_eq!((figures.high_water, snapshot.cancelled), (queue, 4 * queue as u64));
-        (looks.load(Ordering::Relaxed) / (4 * queue), most)
-    }
-
-    #[test]
-    fn who_finds_a_queue_full_looks_at_few_however_many_are_in_it() {
-        for due in [None, Some(Clock::system().now())] {
-            for queue in [10, 100, 1000, 4000] {
-                let (looks, most) = looks(queue, due);
-                assert!(looks <= 8 + MOST_BESIDE_A_HUSK, "{looks} for each of {queue}");
-                assert!(7 * most <= 8 * queue + 8, "{most} instead of {queue}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,166 @@
+//! What the desk does not decide: who is called, and what becomes of those that are cancelled or given up.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{Sender, channel};
+
+use super::*;
+use crate::supervisor::owner::SupervisorHandle;
+use crate::supervisor::reference::SupervisorRef;
+use crate::supervisor::settings::ChildSettings;
+use crate::supervisor::supervisor::Supervisor;
+use crate::sync::Clock;
+use crate::tasks::head::Head;
+use crate::tasks::job::{Cell, Plain};
+use crate::tasks::{TaskPool, TaskPoolBuilder};
+
+#[test]
+fn what_is_cancelled_while_the_pool_closes_is_not_counted_for_ever() {
+    let pool = TaskPool::builder("work").build().expect("it makes sense");
+    let crew = &pool.0;
+    let (first, second) = (pool.spawn("first", || ()), pool.spawn("second", || ()));
+    second.cancel();
+    assert_eq!(crew.waiting_count(), 1);
+    let job = Arc::clone(first.held());
+    assert!(job.head().claim(), "it is about to be cancelled");
+    crew.close();
+    crew.left_husk();
+    crew.resume();
+    pool.spawn("third", || ()).detach();
+    assert_eq!((crew.waiting_count(), crew.husks.load(Ordering::Relaxed)), (1, 0));
+}
+
+/// A task that counts how often somebody looks at it.
+struct Looked(Cell<Plain<fn()>, ()>, Arc<AtomicUsize>);
+
+impl Job for Looked {
+    fn head(&self) -> &Head {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.head()
+    }
+
+    fn run(&self, shared: &Shared) {
+        self.0.run(shared);
+    }
+
+    fn end(&self, shared: &Shared, error: TaskError) {
+        self.0.end(shared, error);
+    }
+}
+
+/// How often tasks are looked at while one is cancelled for each that comes, in a queue that is full of so many; and the
+/// most that are in it.
+fn looks(queue: usize, due: Option<Instant>) -> (usize, usize) {
+    let pool = TaskPool::builder("work").queue(queue).build().expect("it makes sense");
+    let (crew, looks) = (&pool.0, Arc::new(AtomicUsize::new(0)));
+    let spawn = || -> Held {
+        let head = Head::new("one".into(), None, Deadline::unbounded());
+        let job = Arc::new(Looked(Cell::new(head, Plain(|| ())), Arc::clone(&looks)));
+        crew.submit(Arc::clone(&job) as Held, due, Overflow::Shed).expect("there is room");
+        job
+    };
+    let mut jobs: Vec<_> = (0..queue).map(|_| spawn()).collect();
+    looks.store(0, Ordering::Relaxed);
+    let mut most = 0;
+    for n in 0..4 * queue {
+        let at = n * 7 % queue;
+        crew.cancel(&*jobs[at]);
+        jobs[at] = spawn();
+        assert_eq!(crew.waiting_count(), queue);
+        most = most.max(crew.desk(|desk| desk.waiting()));
+    }
+    let late = crew.submit(Arc::clone(&jobs[0]), due, Overflow::Shed);
+    assert_eq!(late, Err(Refusal::Full), "not one more");
+    let (figures, snapshot) = (crew.desk(|desk| desk.figures), pool.snapshot());
+    assert_eq!((figures.high_water, snapshot.cancelled), (queue, 4 * queue as u64));
+    (looks.load(Ordering::Relaxed) / (4 * queue), most)
+}
+
+#[test]
+fn who_finds_a_queue_full_looks_at_few_however_many_are_in_it() {
+    for due in [None, Some(Clock::system().now())] {
+        for queue in [10, 100, 1000, 4000] {
+            let (looks, most) = looks(queue, due);
+            assert!(looks <= 8 + MOST_BESIDE_A_HUSK, "{looks} for each of {queue}");
+            assert!(7 * most <= 8 * queue + 8, "{most} instead of {queue}");
+        }
+    }
+}
+
+const MOMENT: Duration = Duration::from_millis(10);
+/// Longer than any machine takes.
+const FAR: Duration = Duration::from_secs(20);
+
+/// A pool that runs, and whose keeper is given up soon if it does not end.
+fn started(builder: TaskPoolBuilder) -> (TaskPool, SupervisorRef, SupervisorHandle) {
+    let tasks = builder.build().expect("it makes sense");
+    let pool = tasks.supervisor();
+    let reference = pool.reference();
+    let app = Supervisor::new("app").supervisor(pool).start().expect("it starts");
+    let soon = ChildSettings::new().shutdown(MOMENT);
+    reference.reconfigure_child("keeper", soon).expect("it is there");
+    (tasks, reference, app)
+}
+
+fn until(is_so: impl Fn() -> bool) {
+    let clock = Clock::system();
+    let end = clock.now() + FAR;
+    while !is_so() {
+        assert!(clock.now() < end, "it does not come to that");
+        std::thread::yield_now();
+    }
+}
+
+/// A task that says that it has begun, and ends when the other end is dropped.
+fn occupy(tasks: &TaskPool) -> Sender<()> {
+    let ((tell, begun), (hold, held)) = (channel(), channel());
+    let work = move || {
+        tell.send(()).ok();
+        held.recv().ok();
+    };
+    tasks.spawn("occupy", work).detach();
+    begun.recv_timeout(FAR).expect("it begins");
+    hold
+}
+
+/// It hires, and runs what is due.
+fn goes_on(tasks: &TaskPool) {
+    for _ in 0..3 {
+        until(|| tasks.snapshot().threads == 1);
+        let held = [(); 2].map(|()| occupy(tasks));
+        let later = tasks.task("later").after(Duration::from_millis(1)).spawn(|| 7);
+        drop(held);
+        assert_eq!(later.join_timeout(FAR), Ok(7));
+    }
+}
+
+#[test]
+fn a_keeper_that_is_given_up_over_what_is_due_takes_nothing_with_it() {
+    let (tasks, pool, app) = started(TaskPool::builder("work").elastic(1..=2).keep_alive(MOMENT));
+    let crew = &tasks.0;
+    until(|| crew.desk(|desk| desk.idle()) == 1);
+    let hand = crew.hands[0].lock();
+    let first = tasks.task("first").after(Duration::from_millis(1)).spawn(|| 7);
+    until(|| crew.desk(|desk| desk.next_due().is_none()));
+    pool.recycle_child("keeper").expect("another takes over");
+    assert!(!first.is_done(), "nobody was called");
+    drop(hand);
+    assert_eq!(first.join_timeout(FAR), Ok(7));
+    goes_on(&tasks);
+    drop(app);
+}
+
+#[test]
+fn a_keeper_that_is_given_up_while_it_hires_takes_nothing_with_it() {
+    let (tasks, pool, app) = started(TaskPool::builder("work").elastic(1..=2).keep_alive(MOMENT));
+    let crew = &tasks.0;
+    let held = occupy(&tasks);
+    let hand = crew.hands[1].lock();
+    let second = tasks.spawn("second", || 7);
+    until(|| crew.desk(|desk| desk.hands()) == 2);
+    pool.recycle_child("keeper").expect("another takes over");
+    drop(hand);
+    assert_eq!(second.join_timeout(FAR), Ok(7));
+    drop(held);
+    goes_on(&tasks);
+    drop(app);
+}
