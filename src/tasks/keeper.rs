@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crew::Crew;
+use super::desk::Desk;
+use super::job::Held;
 use super::pool;
 use super::tenure::{Badge, Occupied};
 use crate::error::complain;
 use crate::service::context::Context;
 use crate::service::exit::Exit;
+use crate::service::scope;
 use crate::service::service::{Init, Next, Service};
 use crate::service::timers::TimerRef;
 use crate::supervisor::errors::StartChildError;
@@ -42,15 +45,21 @@ impl Keeper {
     }
 
     fn hire(&self, cx: &mut Context<Self>) {
-        while let Some(worker) = self.crew.desk(|desk| desk.hire()) {
-            if let Err(error) =
-                self.workers.start_child(pool::worker(&self.crew, worker, self.badge.supervisor))
-            {
-                self.crew.desk(|desk| desk.not_hired(worker, true));
-                cx.send_after(self.patience(&error), Order::Hire);
+        while let Some(worker) = self.at_desk(Desk::hire).flatten() {
+            let spec = pool::worker(&self.crew, worker, self.badge.supervisor);
+            if let Err(error) = self.workers.start_child(spec) {
+                if self.at_desk(|desk| desk.not_hired(worker, true)).is_some() {
+                    cx.send_after(self.patience(&error), Order::Hire);
+                }
                 return;
             }
         }
+    }
+
+    /// Unless it was abandoned: then it is its successor who hires, and who has [begun anew](Desk::hire_anew) or is about to. That is
+    /// known under the lock of the desk.
+    fn at_desk<R>(&self, look: impl FnOnce(&mut Desk<Held>) -> R) -> Option<R> {
+        self.crew.desk(|desk| (!scope::is_fenced()).then(|| look(desk)))
     }
 
     /// How long until it is tried again.
@@ -99,7 +108,10 @@ impl Service for Keeper {
     }
 
     fn terminate(&mut self, _: &Exit) {
-        self.crew.halt();
+        // What goes on after one that was abandoned is its successor's.
+        if !scope::is_fenced() {
+            self.crew.halt();
+        }
     }
 
     fn label(order: &Order) -> &'static str {
@@ -107,5 +119,36 @@ impl Service for Keeper {
             Order::Hire => "hire",
             Order::Look => "look",
         }
+    }
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+    use crate::service::incarnation::{Incarnation, Node};
+    use crate::sync::Clock;
+    use crate::tasks::TaskPool;
+    use crate::tasks::worker::Worker;
+
+    #[test]
+    fn what_was_abandoned_neither_hires_nor_halts_nor_leaves_a_seat() {
+        let tasks = TaskPool::builder("work").elastic(1..=2).build().expect("it makes sense");
+        let (crew, badge) = (&tasks.0, || Badge::new(&tasks.0, 1));
+        let mut keeper = Keeper::new(Arc::clone(crew), tasks.supervisor().reference(), badge());
+        let mut worker = Worker::new(Arc::clone(crew), 0, badge());
+        crew.desk(|desk| desk.arrived(0));
+        let life = Incarnation::new(Node::new("one".into()), 1, Clock::system().now());
+        scope::enter(&life, || {
+            assert_eq!(keeper.at_desk(|_| 7), Some(7));
+            life.abandon();
+            assert_eq!(keeper.at_desk(|_| 7), None);
+            keeper.terminate(&Exit::Shutdown);
+            worker.terminate(&Exit::Shutdown);
+        });
+        let state = || (crew.shared.is_halting(), crew.desk(|desk| desk.crew()));
+        assert_eq!(state(), (false, 1));
+        keeper.terminate(&Exit::Shutdown);
+        worker.terminate(&Exit::Shutdown);
+        assert_eq!(state(), (true, 0));
     }
 }
