@@ -175,8 +175,8 @@ impl Crew {
             outcome = self.once_more(outcome, due);
             while is_full(&outcome) && !place.is_called() {
                 if until.has_passed(self.shared.clock.now()) {
-                    self.senders.leave(&place);
-                    return self.once_more(outcome, due).map_err(|(_, refusal)| refusal);
+                    self.senders.leave(&place); // a call that came just now goes to the next
+                    return Err(Refusal::Full);
                 }
                 self.shared.clock.park(until.instant());
             }
@@ -304,8 +304,10 @@ impl Crew {
     }
 
     /// A task that waits was claimed by one who is no worker: there is room.
+    // ORDERING: SeqCst, as who waits for room and the fence after that: of one who sits down, and looks once more how many husks there are,
+    // and one who counts a husk, and looks whether somebody sits there, one sees the other.
     pub(super) fn left_husk(&self) {
-        self.husks.fetch_add(1, Ordering::Relaxed);
+        self.husks.fetch_add(1, Ordering::SeqCst);
         self.senders.call_one();
     }
 

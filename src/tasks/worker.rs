@@ -54,7 +54,7 @@ impl Worker {
             done = Some(self.run(job));
         }
         done.iter().for_each(|done| self.crew.put_down(done));
-        !cx.is_stopping()
+        true
     }
 
     fn run(&self, job: Held) -> Done {
