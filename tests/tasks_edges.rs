@@ -4,10 +4,10 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::Duration;
 
-use underpin::tasks::{Event, Overflow, Sink, TaskError, TaskPool, TaskPoolBuilder};
+use underpin::tasks::{Event, Overflow, Sink, Task, TaskError, TaskPool, TaskPoolBuilder};
 use underpin::testing::Simulation;
 use underpin::{
     Context, Deadline, Next, Reply, Service, StartError, Strategy, Supervisor, SupervisorHandle, child,
@@ -99,16 +99,19 @@ fn a_task_that_comes_just_as_a_thread_retires_is_begun() {
         let builder = TaskPool::builder("work").elastic(1..=2).keep_alive(SECOND);
         let (sim, tasks, app) = simulated(seed, builder);
         let brief = tasks.spawn_with("brief", |cx| cx.sleep(SECOND));
-        let (pool, begun) = (tasks.clone(), Arc::new(Mutex::new(false)));
-        let late = Arc::clone(&begun);
+        let (pool, begun, clock) = (tasks.clone(), Arc::new(Mutex::new(None)), sim.clock());
+        let (late, start) = (Arc::clone(&begun), sim.now());
         // The other thread is idle from the first second on, and retires with the second, when this one speaks.
         let long = tasks.spawn_with("long", move |cx| {
             let _ = cx.sleep(2 * SECOND);
-            pool.spawn("late", move || *late.lock().expect("no panic") = true).detach();
+            pool.spawn("late", move || *late.lock().expect("no panic") = Some(clock.now())).detach();
             let _ = cx.sleep(3600 * SECOND);
         });
         sim.advance(10 * SECOND);
-        assert!(*begun.lock().expect("no panic"), "seed {seed}: {:?}", tasks.snapshot());
+        let begun = begun.lock().expect("no panic").map(|begun| begun - start);
+        // Or a moment later: a thread that retires keeps its name for so long.
+        let is_prompt = begun.is_some_and(|begun| begun <= 2 * SECOND + 2 * MOMENT);
+        assert!(is_prompt, "seed {seed}: {begun:?}, {:?}", tasks.snapshot());
         long.cancel();
         drop((brief, app));
     }
@@ -190,6 +193,37 @@ fn what_never_began_is_dropped_on_no_thread_of_a_supervisor() {
     let thread = told.recv_timeout(FAR).expect("it is dropped");
     assert!(thread.as_deref().is_some_and(|name| name.ends_with("keeper")), "{thread:?}");
     drop(hold);
+}
+
+/// Tells, when it is dropped, whether the task that has it is done.
+struct Looks(Arc<OnceLock<Task<()>>>, Sender<bool>);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.1.send(self.0.get().is_some_and(Task::is_done)).ok();
+    }
+}
+
+#[test]
+fn what_never_began_is_dropped_before_its_joiner_is_told() {
+    for way in ["cancelled", "late"] {
+        let tasks = TaskPool::builder("work").threads(1).build().expect("it makes sense");
+        let app = Supervisor::new("app").supervisor(tasks.supervisor()).start().expect("it starts");
+        let (begun, hold) = occupy(&tasks);
+        begun.recv_timeout(FAR).expect("it has begun");
+        let (slot, (tell, told)) = (Arc::new(OnceLock::new()), channel());
+        let looks = Looks(Arc::clone(&slot), tell);
+        let deadline = if way == "late" { Deadline::after(Duration::ZERO) } else { Deadline::unbounded() };
+        let task = tasks.task("never").deadline(deadline).spawn(move || drop(looks));
+        let task = slot.get_or_init(|| task);
+        if way == "cancelled" {
+            task.cancel();
+        }
+        drop(hold);
+        assert_eq!(told.recv_timeout(FAR), Ok(false), "{way}");
+        assert!(task.wait(FAR));
+        drop(app);
+    }
 }
 
 /// How many are inside at once, at most.

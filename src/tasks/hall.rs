@@ -206,15 +206,21 @@ impl<'s> Inside<'s> {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
 
     use super::*;
     use crate::service::deadline::Deadline;
     use crate::tasks::head::Head;
     use crate::tasks::job::{Cell, Plain};
 
+    fn job<'a, T: Send + 'a>(work: impl FnOnce() -> T + Send + 'a) -> HeldFor<'a> {
+        let head = Head::new("one".into(), None, Deadline::unbounded());
+        Arc::new(Cell::new(head, Plain(work)))
+    }
+
     fn counting(ran: &AtomicUsize) -> HeldFor<'_> {
-        let head = Head::new("count".into(), None, Deadline::unbounded());
-        Arc::new(Cell::new(head, Plain(|| ran.fetch_add(1, Ordering::SeqCst))))
+        job(|| ran.fetch_add(1, Ordering::SeqCst))
     }
 
     #[test]
@@ -260,5 +266,38 @@ mod tests {
         assert_eq!(hall.submit(counting(&ran)), Err(Refusal::Closed));
         hall.leave();
         assert_eq!(ran.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn who_leaves_stays_until_nothing_runs_that_may_bring_more() {
+        let (hall, (go, gone)) = (Arc::new(Hall::new(1)), channel::<()>());
+        let ((tell, told), (here, there)) = (channel(), (channel(), channel()));
+        let meet = |mine: Sender<()>, other: Receiver<()>| {
+            let tell = tell.clone();
+            move || {
+                mine.send(()).ok();
+                tell.send(other.recv_timeout(Duration::from_secs(10))).ok();
+            }
+        };
+        let (both, into) = ([meet(here.0, there.1), meet(there.0, here.1)], Arc::clone(&hall));
+        let bring = move || {
+            gone.recv().ok();
+            both.into_iter().for_each(|work| assert!(into.submit(job(work)).is_ok()));
+        };
+        assert!(hall.submit(job(bring)).is_ok());
+        assert_eq!(hall.hire(), Some(0));
+        let until = |is_so: fn(&Desk<HeldFor<'static>>) -> bool| {
+            while !is_so(&hall.inside.lock().desk) {
+                std::thread::yield_now();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| hall.work(0));
+            until(|desk| desk.figures.running == 1);
+            scope.spawn(|| hall.leave());
+            until(|desk| desk.idle() == 1); // it finds nothing
+            go.send(()).expect("it waits");
+            assert_eq!([told.recv(), told.recv()], [Ok(Ok(())), Ok(Ok(()))], "both run at once");
+        });
     }
 }

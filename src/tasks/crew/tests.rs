@@ -12,6 +12,7 @@ use crate::sync::Clock;
 use crate::tasks::head::Head;
 use crate::tasks::job::{Cell, Plain};
 use crate::tasks::{TaskPool, TaskPoolBuilder};
+use crate::testing::Simulation;
 
 #[test]
 fn what_is_cancelled_while_the_pool_closes_is_not_counted_for_ever() {
@@ -163,4 +164,70 @@ fn a_keeper_that_is_given_up_while_it_hires_takes_nothing_with_it() {
     drop(held);
     goes_on(&tasks);
     drop(app);
+}
+
+#[test]
+fn who_hires_anew_hires_also_for_whom_the_one_before_has_asked() {
+    let (tasks, pool, app) = started(TaskPool::builder("work").elastic(1..=2));
+    let crew = &tasks.0;
+    let keeper = crew.keeper.lock().clone().expect("it has begun");
+    let held = occupy(&tasks);
+    keeper.sys().suspend().expect("it is idle");
+    let second = tasks.spawn("second", || 7);
+    assert_eq!(crew.desk(|desk| desk.hire()), Some(1), "it asks, and goes no further");
+    pool.recycle_child("keeper").expect("another takes over");
+    assert_eq!(second.join_timeout(FAR), Ok(7));
+    drop((held, app));
+}
+
+#[test]
+fn a_thread_that_is_to_stop_begins_nothing_more() {
+    let (tasks, _, app) = started(TaskPool::builder("work").threads(1));
+    let hand = tasks.0.hands[0].lock().clone().expect("it has begun");
+    let held = occupy(&tasks);
+    let more = [(); 3].map(|()| tasks.spawn("more", || ()));
+    hand.core().ask_to_stop(false);
+    drop(held);
+    until(|| tasks.snapshot().threads == 0);
+    let snapshot = tasks.snapshot();
+    assert_eq!((snapshot.completed, snapshot.queued, snapshot.running), (1, 3, 0));
+    drop((more, app));
+}
+
+#[test]
+fn a_keeper_looks_when_something_is_due_and_not_more_often() {
+    let sim = Simulation::new(1);
+    let tasks = TaskPool::builder("work").threads(1).clock(sim.clock()).build().expect("it makes sense");
+    let app = sim.start(Supervisor::new("app").supervisor(tasks.supervisor())).expect("it starts");
+    let keeper = tasks.0.keeper.lock().clone().expect("it has begun");
+    for seconds in (1..=100).rev() {
+        tasks.task("later").after(Duration::from_secs(seconds)).spawn(|| ()).detach();
+        sim.run_until_idle();
+    }
+    let before = keeper.status().handled;
+    sim.advance(Duration::from_secs(200));
+    assert_eq!((tasks.snapshot().completed, keeper.status().handled - before), (100, 100));
+    drop(app);
+}
+
+#[test]
+fn while_a_pool_halts_nobody_runs_what_finds_no_room() {
+    let tasks = TaskPool::builder("work").queue(1).overflow(Overflow::CallerRuns).build().expect("sense");
+    let ran = Arc::new(AtomicUsize::new(0));
+    let count = || {
+        let ran = Arc::clone(&ran);
+        move || _ = ran.fetch_add(1, Ordering::SeqCst)
+    };
+    let waiting = tasks.spawn("waiting", count());
+    tasks.0.halt();
+    let shed = |outcome| matches!(outcome, Err(TaskError::Shed { .. }));
+    assert!(tasks.spawn("caller", count()).try_join().is_ok_and(shed));
+    let each = count();
+    assert!(tasks.map([()], move |()| each()).next().is_some_and(shed));
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+    tasks.0.resume();
+    assert!(tasks.spawn("caller", count()).try_join().is_ok_and(|outcome| outcome.is_ok()));
+    let each = count();
+    assert_eq!(tasks.map([()], move |()| each()).next(), Some(Ok(())));
+    assert_eq!((waiting.join(), ran.load(Ordering::SeqCst)), (Ok(()), 3));
 }
