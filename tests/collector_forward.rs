@@ -520,6 +520,35 @@ fn crashes_of_parsers_cost_what_they_cost_and_all_else_is_forwarded() {
     assert_eq!((numbers.len() as u64, account.failed), (parsed, 0));
 }
 
+#[test]
+fn a_forwarder_that_crashes_costs_the_line_in_its_hands_and_goes_on() {
+    let arrived = Arc::<Arrived>::default();
+    let sink = Downstream::open(free_port(), Mood::Good, &arrived);
+    let settings = format!("{BRISK}[forward.shedding]\nmax_depth = 1000000\n");
+    let chaos = ["--workers", "1", "--chaos-forward", "100"];
+    let (mut collector, _file) = forwarding("crashes", sink.address, &settings, &chaos);
+    let (until, mut sent, mut found) = (Instant::now() + LONGEST, 0, 0);
+    while found < 5 {
+        assert!(Instant::now() < until, "{found} of {sent} are missing");
+        collector.tell_and_wait(&numbered(sent..sent + 100));
+        sent += 100;
+        // All before the last one that has arrived came in order, or never will.
+        let numbers = arrived.numbers();
+        found = numbers.last().map_or(0, |last| last + 1 - numbers.len() as u64);
+    }
+    collector.tell_and_wait(&numbered(sent..sent + 100));
+    sent += 100;
+    assert!(collector.said("gave up").is_none());
+    let said = collector.stop("TERM");
+    sink.hear_out();
+    let (account, numbers) = (Account::of(&said), arrived.numbers());
+    check_order(&numbers);
+    assert_eq!((account.matched, account.shed), (u64::from(sent), 0), "{account:?}");
+    assert_eq!(numbers.len() as u64, account.forwarded, "{account:?}");
+    assert!(account.failed >= 5, "one for each crash: {account:?}");
+    assert!(numbers.last() >= Some(&u64::from(sent - 50)), "it goes on to the end: {:?}", numbers.last());
+}
+
 // ---- chaos -----------------------------------------------------------------------------------
 
 /// How many clients send all the time.

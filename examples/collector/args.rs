@@ -23,6 +23,8 @@ collector [OPTIONS] [FILE ...]
   --ack               tell each TCP client how many of its lines are durable: a number on a line, after
                       each write to disk; needs --data
   --chaos EVERY_MS    crash a random parser so often, while it handles a message
+  --chaos-forward EVERY_MS
+                      crash a random forwarder so often, with a line in its hands, which fails
   --hang EVERY_MS     have a random parser hang so often, for 4 s: it is given up, another goes on
   --demo [LINES]      send so many numbered lines through itself under chaos, and check (200000)
   --help
@@ -50,7 +52,8 @@ const SETTINGS: [(&str, &str); 5] = [
     ("--forward", "forward.address"),
 ];
 /// The other options that have a value.
-const OTHERS: [&str; 7] = ["--config", "--out", "--data", "--metrics", "--chaos", "--hang", "--demo"];
+const OTHERS: [&str; 8] =
+    ["--config", "--out", "--data", "--metrics", "--chaos", "--chaos-forward", "--hang", "--demo"];
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
@@ -104,6 +107,7 @@ pub(crate) struct Args {
     /// Whether clients are told what is durable.
     pub(crate) ack: bool,
     pub(crate) chaos: Option<Duration>,
+    pub(crate) chaos_forward: Option<Duration>,
     pub(crate) hang: Option<Duration>,
 }
 
@@ -118,6 +122,7 @@ struct Reading {
     metrics: Option<String>,
     ack: bool,
     chaos: Option<Duration>,
+    chaos_forward: Option<Duration>,
     hang: Option<Duration>,
     demo: Option<u64>,
 }
@@ -177,6 +182,9 @@ impl Reading {
     fn set(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
         match name {
             "--chaos" => self.chaos = Some(milliseconds(value).ok_or("milliseconds, at least 1")?),
+            "--chaos-forward" => {
+                self.chaos_forward = Some(milliseconds(value).ok_or("milliseconds, at least 1")?);
+            }
             "--hang" => self.hang = Some(milliseconds(value).ok_or("milliseconds, at least 1")?),
             "--demo" => self.demo(Some(value)).map_err(|_| "a number of lines, at least 1")?,
             "--data" if value.is_empty() => return Err("the name of a directory"),
@@ -213,8 +221,8 @@ impl Reading {
             (None, None) => Job::Serve,
         };
         let chaos = self.chaos.or(self.demo.map(|_| DEMO_CHAOS));
-        let Self { config, settings, out, data, metrics, ack, hang, .. } = self;
-        Ok(Args { job, config, settings, out, data, metrics, ack, chaos, hang })
+        let Self { config, settings, out, data, metrics, ack, chaos_forward, hang, .. } = self;
+        Ok(Args { job, config, settings, out, data, metrics, ack, chaos, chaos_forward, hang })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The backlog: lines that wait to be forwarded over one connection.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,8 @@ pub(crate) struct Backlog {
     changed: Condvar,
     stats: Arc<Stats>,
     forwarder: OnceLock<Handle<Msg>>,
+    /// The forwarder crashes over the next one that it takes.
+    pub(crate) crash: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +72,7 @@ impl Backlog {
             changed: Condvar::new(),
             stats: Arc::clone(stats),
             forwarder: OnceLock::new(),
+            crash: AtomicBool::new(false),
         })
     }
 

@@ -1,7 +1,8 @@
-//! Chaos: strikes a random parser, every so often, so that it crashes or hangs.
+//! Chaos: strikes a random parser or forwarder, every so often, so that it crashes or hangs.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,18 +10,38 @@ use std::time::Duration;
 use underpin::{ChildSpec, Context, Exit, Init, Next, Service, child};
 
 use crate::foreman::Crew;
+use crate::forward::Forwarding;
 use crate::parser::Place;
+
+/// What a crash by chaos says. It is not reported.
+pub(crate) const CHAOS: &str = "chaos";
 
 /// The only message: it is time.
 pub(crate) struct Strike;
 
-/// Where a place notes that it was struck.
-type Mark = fn(&Place) -> &AtomicBool;
+/// Whom it strikes, and where they note it.
+#[derive(Clone)]
+enum Target {
+    Parsers(Arc<Crew>, fn(&Place) -> &AtomicBool),
+    Forwarders(Arc<Forwarding>),
+}
 
-/// Strikes one parser after the other. It feels that while it handles its next line.
+impl Target {
+    /// Does something with the marks of all.
+    fn with_marks(&self, work: impl FnOnce(&[&AtomicBool])) {
+        match self {
+            Self::Parsers(crew, mark) => {
+                let places = crew.places();
+                work(&places.iter().map(|place| mark(place)).collect::<Vec<_>>());
+            }
+            Self::Forwarders(forwarding) => work(&forwarding.marks().collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Strikes one after the other. It feels that while it handles its next line.
 pub(crate) struct Chaos {
-    crew: Arc<Crew>,
-    mark: Mark,
+    target: Target,
     every: Duration,
     dice: RandomState,
     strikes: u64,
@@ -28,19 +49,36 @@ pub(crate) struct Chaos {
 
 /// Describes the crashes of `--chaos` among the parsers of this crew.
 pub(crate) fn crashes(crew: &Arc<Crew>, every: Duration) -> ChildSpec<Chaos> {
-    spec("chaos", crew, |place| &place.crash, every)
+    spec("chaos", Target::Parsers(Arc::clone(crew), |place| &place.crash), every)
 }
 
 /// Describes the hangs of `--hang`. A strike at a parser that hangs already is spent: its successor
 /// begins unharmed.
 pub(crate) fn hangs(crew: &Arc<Crew>, every: Duration) -> ChildSpec<Chaos> {
-    spec("hangs", crew, |place| &place.hang, every)
+    spec("hangs", Target::Parsers(Arc::clone(crew), |place| &place.hang), every)
 }
 
-fn spec(name: &str, crew: &Arc<Crew>, mark: Mark, every: Duration) -> ChildSpec<Chaos> {
-    let crew = Arc::clone(crew);
-    let chaos = move || Chaos { crew: Arc::clone(&crew), mark, every, dice: RandomState::new(), strikes: 0 };
+/// Describes the crashes of `--chaos-forward` among the forwarders.
+pub(crate) fn forwarder_crashes(forwarding: &Arc<Forwarding>, every: Duration) -> ChildSpec<Chaos> {
+    spec("chaos-forward", Target::Forwarders(Arc::clone(forwarding)), every)
+}
+
+fn spec(name: &str, target: Target, every: Duration) -> ChildSpec<Chaos> {
+    let chaos = move || Chaos { target: target.clone(), every, dice: RandomState::new(), strikes: 0 };
     child(name, chaos).capacity(1)
+}
+
+/// The crash point: whoever was struck crashes here, once.
+pub(crate) fn crash_if_struck(mark: &AtomicBool) {
+    if is_struck(mark) {
+        // Not `panic!`: that would print a message for each.
+        resume_unwind(Box::new(CHAOS));
+    }
+}
+
+/// Whether it was struck since it was asked last.
+pub(crate) fn is_struck(mark: &AtomicBool) -> bool {
+    mark.load(Ordering::Relaxed) && mark.swap(false, Ordering::Relaxed)
 }
 
 impl Service for Chaos {
@@ -54,17 +92,17 @@ impl Service for Chaos {
 
     fn handle(&mut self, Strike: Strike, cx: &mut Context<Self>) -> Result<Next, Infallible> {
         self.strikes += 1;
-        let places = self.crew.places();
-        let chosen = self.dice.hash_one(self.strikes) % places.len() as u64;
-        (self.mark)(&places[chosen as usize]).store(true, Ordering::Relaxed);
+        let dice = self.dice.hash_one(self.strikes);
+        self.target.with_marks(|marks| {
+            let chosen = dice % marks.len() as u64;
+            marks[chosen as usize].store(true, Ordering::Relaxed);
+        });
         cx.send_after(self.every, Strike);
         Ok(Next::Continue)
     }
 
     fn terminate(&mut self, _: &Exit) {
-        for place in self.crew.places() {
-            (self.mark)(&place).store(false, Ordering::Relaxed);
-        }
+        self.target.with_marks(|marks| marks.iter().for_each(|mark| mark.store(false, Ordering::Relaxed)));
     }
 
     fn label(_: &Strike) -> &'static str {

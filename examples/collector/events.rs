@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use underpin::{CrashReport, Exit, Handle, SupervisionEvent};
 
-use crate::{medic, parser};
+use crate::{chaos, medic, parser};
 
 /// Tells of crashes and hangs that nobody ordered, and of those that did not stop. With a medic, he is
 /// told of parsers that hang, and says himself what came of it.
@@ -33,5 +33,5 @@ fn tell(event: &SupervisionEvent) {
 }
 
 fn is_chaos(crash: &CrashReport) -> bool {
-    matches!(&crash.exit, Exit::Panicked(text) if **text == *parser::CHAOS)
+    matches!(&crash.exit, Exit::Panicked(text) if **text == *chaos::CHAOS)
 }

@@ -1,6 +1,7 @@
 //! Forwarding: what those share who hand lines to a sink downstream, and those who have lines for it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,11 @@ impl Forwarding {
         }
         let _ = self.forwarders.set(forwarders);
         Ok(supervisor)
+    }
+
+    /// Where each forwarder is struck by chaos.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = &AtomicBool> {
+        self.backlogs.iter().map(|backlog| &backlog.crash)
     }
 
     /// A line of this source is to be forwarded, or is shed. Never blocks.

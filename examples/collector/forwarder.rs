@@ -10,6 +10,7 @@ use underpin::resilience::{Fault, PolicyContext, PolicyError};
 use underpin::{ChildSpec, Context, Exit, Init, Next, Overflow, Service, TimerRef, child};
 
 use crate::backlog::{Backlog, Delivery, Taken};
+use crate::chaos::crash_if_struck;
 use crate::forward::Forwarding;
 use crate::link::{Limits, Link};
 use crate::settings::Settings;
@@ -108,6 +109,7 @@ impl Forwarder {
             return Step::Idle; // what is left is counted when it stops
         }
         let Some(taken) = self.backlog.take() else { return Step::Idle };
+        crash_if_struck(&self.backlog.crash);
         let sent = self.send(&taken, connect, write);
         self.conclude(taken, sent)
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release --example collector -- [--config FILE] [--listen 127.0.0.1:5514] [--workers 2]
 //!     [--max-line 65536] [--severity debug] [--forward ADDR:PORT] [--out FILE] [--data DIR [--ack]] [--metrics FILE]
-//!     [--chaos EVERY_MS] [--hang EVERY_MS] [--demo [LINES]] [FILE ...]
+//!     [--chaos EVERY_MS] [--chaos-forward EVERY_MS] [--hang EVERY_MS] [--demo [LINES]] [FILE ...]
 //! ```
 //!
 //! It takes syslog over TCP (RFC 6587, octet counting and newline framing) and over UDP, on one
@@ -39,6 +39,7 @@
 //! │   └── gate            the last to start, so the first to stop: wakes the two above
 //! ├── chaos               crashes parsers, if asked to
 //! ├── hangs               has parsers hang, if asked to
+//! ├── chaos-forward       crashes forwarders, if asked to
 //! └── health              looks at the tree and at the metrics each second, and raises alerts
 //!     ├── monitor
 //!     └── tree-collector

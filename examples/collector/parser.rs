@@ -10,6 +10,7 @@ use underpin::events::{Event, EventStore, NotStored, Writer};
 use underpin::telemetry::Telemetry;
 use underpin::{ChildSpec, Context, DeadLetter, Exit, Handle, Init, Next, Overflow, Reply, Service, child};
 
+use crate::chaos::{crash_if_struck, is_struck};
 use crate::deed;
 use crate::desk::{Books, Desk, Seat};
 use crate::forward::Forwarding;
@@ -31,8 +32,6 @@ const QUEUE: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What a parser is called, before its number.
 pub(crate) const NAME: &str = "parser-";
-/// What a crash by chaos says. It is not reported.
-pub(crate) const CHAOS: &str = "chaos";
 
 /// What a parser is told.
 pub(crate) enum Msg {
@@ -191,11 +190,8 @@ impl Parser {
     /// The crash point of `--chaos` and the point at which it hangs with `--hang`: the line is in
     /// hand, its outcome is not recorded.
     fn meet_chaos(&self) {
-        if is_due(&self.place.crash) {
-            // Not `panic!`: that would print a message for each.
-            std::panic::resume_unwind(Box::new(CHAOS));
-        }
-        if is_due(&self.place.hang) {
+        crash_if_struck(&self.place.crash);
+        if is_struck(&self.place.hang) {
             self.place.desk.stats().hung.up();
             hang::wait_in_vain();
         }
@@ -206,10 +202,6 @@ fn tell_if_refused(stored: Result<(), NotStored>) {
     if let Err(NotStored { why, events, .. }) = stored {
         eprintln!("collector: {} lines are not stored: {why}", events.len());
     }
-}
-
-fn is_due(strike: &AtomicBool) -> bool {
-    strike.load(Ordering::Relaxed) && strike.swap(false, Ordering::Relaxed)
 }
 
 impl Service for Parser {

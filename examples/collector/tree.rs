@@ -144,6 +144,9 @@ pub(crate) fn plant(
     if let Some(every) = args.hang {
         root = root.child(chaos::hangs(&parts.crew, every));
     }
+    if let (Some(every), Some(forwarding)) = (args.chaos_forward, &forwarding) {
+        root = root.child(chaos::forwarder_crashes(forwarding, every));
+    }
     let foundation = root.start().map_err(|error| error.to_string())?;
     let Parts { router, crew, desk_of_sink, .. } = parts;
     Ok(Tree { foundation, router, config: config.clone(), archive, forwarding, crew, desk_of_sink })
