@@ -134,7 +134,6 @@ impl Crew {
 
     /// Once more, beside those that somebody else has claimed.
     fn offer_beside_husks(&self, waiting: Waiting<Held>, due: Option<Instant>) -> Offered {
-        self.sweep();
         let Some(due) = due else {
             self.call(self.beside_husks(|desk| desk.submit(waiting))?);
             return Ok(());
@@ -146,20 +145,24 @@ impl Crew {
     }
 
     fn beside_husks<R>(&self, come: impl FnOnce(&mut Desk<Held>) -> R) -> R {
-        self.desk(|desk| {
+        let (result, thrown) = self.desk(|desk| {
+            let thrown = self.sweep(desk);
             let husks = self.husks_among(desk.waiting());
-            desk.beside(husks, come)
-        })
+            (desk.beside(husks, come), thrown)
+        });
+        drop(thrown); // under no lock
+        result
     }
 
     /// Throws husks out, if they are many: to look for a few among many would cost more each time.
-    fn sweep(&self) {
-        let husks = self.desk(|desk| {
-            let (waiting, is_wanted) = (desk.waiting(), |job: &Held| !job.head().is_claimed());
-            let are_many = MOST_BESIDE_A_HUSK * self.husks_among(waiting) >= waiting;
-            if are_many { desk.purge(is_wanted) } else { Vec::new() }
-        });
-        self.husks.fetch_sub(husks.len() as u64, Ordering::Relaxed);
+    fn sweep(&self, desk: &mut Desk<Held>) -> Vec<Waiting<Held>> {
+        let waiting = desk.waiting();
+        if MOST_BESIDE_A_HUSK * self.husks_among(waiting) < waiting {
+            return Vec::new();
+        }
+        let thrown = desk.purge(|job| !job.head().is_claimed());
+        self.husks.fetch_sub(thrown.len() as u64, Ordering::Relaxed);
+        thrown
     }
 
     fn block(&self, waiting: Waiting<Held>, due: Option<Instant>, patience: Duration) -> Result<(), Refusal> {

@@ -91,3 +91,27 @@ impl Badge {
         Ok(())
     }
 }
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+    use crate::supervisor::supervisor::Supervisor;
+    use crate::tasks::TaskPool;
+
+    #[test]
+    fn a_child_is_there_once_however_often_it_begins_until_it_is_gone() {
+        let tasks = TaskPool::builder("work").threads(2).build().expect("it makes sense");
+        let children = || tasks.0.tenure.0.lock().children;
+        for _ in 0..2 {
+            let pool = tasks.supervisor();
+            let reference = pool.reference();
+            let app = Supervisor::new("app").supervisor(pool).start().expect("it starts");
+            for _ in 0..3 {
+                assert_eq!(children(), 3, "two threads and the keeper");
+                reference.recycle_child("keeper").expect("it begins anew");
+            }
+            drop(app);
+            assert_eq!(children(), 0);
+        }
+    }
+}
