@@ -543,7 +543,7 @@ fn runs_on_two_threads(tasks: &TaskPool) {
     let later = pool.task("later").after(Duration::from_millis(1)).spawn(|| 7);
     let both = [(); 2].map(|()| {
         let met = Arc::clone(&met);
-        tasks.spawn("meet", move || drop(met.wait()))
+        tasks.spawn("meet", move || _ = met.wait())
     });
     assert!(both.into_iter().all(|task| task.join_timeout(FAR) == Ok(())), "{:?}", tasks.snapshot());
     assert_eq!(later.join_timeout(FAR), Ok(7));

@@ -94,7 +94,6 @@ impl Badge {
 
 #[cfg(all(test, not(underpin_loom)))]
 mod tests {
-    use super::*;
     use crate::supervisor::supervisor::Supervisor;
     use crate::tasks::TaskPool;
 
