@@ -83,6 +83,11 @@ impl Rest {
     }
 }
 
+/// Lets a stream go on by itself for a moment.
+pub(crate) fn gather() {
+    (0..GATHER).for_each(|_| sync::spin_loop());
+}
+
 impl Spinner {
     pub(crate) const fn new(wait: Wait) -> Self {
         let adaptive = matches!(wait, Wait::Adaptive);
@@ -101,7 +106,7 @@ impl Spinner {
     #[inline]
     pub(crate) fn let_gather(&self) {
         if self.by_pause && self.spins.left == 0 {
-            (0..GATHER).for_each(|_| sync::spin_loop());
+            gather();
         }
     }
 

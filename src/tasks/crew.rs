@@ -1,5 +1,6 @@
 //! What a pool is inside: the desk behind its lock, and those who are called.
 
+use std::ops::Deref;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,10 @@ use super::tenure::Tenure;
 use super::worker::Look;
 use crate::service::core::Core;
 use crate::service::deadline::Deadline;
+use crate::service::exit::Lifecycle;
 use crate::service::handle::Handle;
 use crate::service::scope;
-use crate::service::wait::{SenderQueue, yield_as_sender};
+use crate::service::wait::{SenderQueue, gather, yield_as_sender};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Where a queue is full, husks are thrown out once there is one among so many: so each costs as many looks, however long the
@@ -25,18 +27,31 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 const MOST_BESIDE_A_HUSK: usize = 8;
 
 /// What all handles of a pool share with its workers.
+#[repr(C)]
 pub(crate) struct Crew {
+    /// No user's code runs under its lock, and nothing of the user's is dropped there.
+    desk: Apart<Mutex<Desk<Held>>>,
     pub(super) shared: Shared,
     pub(super) settings: Settings,
-    /// No user's code runs under its lock, and nothing of the user's is dropped there.
-    desk: Mutex<Desk<Held>>,
     /// Those who wait for room in the queue.
     senders: SenderQueue,
     /// Tasks in the queue that somebody has claimed. About: who counts one and who finds it are not in step.
-    husks: AtomicU64,
+    husks: Apart<AtomicU64>,
     hands: Vec<Mutex<Option<Handle<Look>>>>,
     pub(super) tenure: Tenure,
     pub(super) keeper: Mutex<Option<Handle<Order>>>,
+}
+
+/// In lines of memory of its own, and in one more where a processor fetches two: what is written beside it is not fetched with it.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
 }
 
 /// What a worker has done: a task, and whether it was its own to run.
@@ -50,14 +65,26 @@ impl Crew {
         let Settings { queue, fewest, most, per_key, .. } = settings;
         let desk = Desk::new(queue, fewest, most, per_key.unwrap_or(usize::MAX));
         let hands = (0..most).map(|_| Mutex::new(None)).collect();
-        let (senders, husks, keeper) = (SenderQueue::default(), AtomicU64::new(0), Mutex::new(None));
+        let (senders, husks, keeper) = (SenderQueue::default(), Apart(AtomicU64::new(0)), Mutex::new(None));
         let tenure = Tenure::default();
-        Self { shared, settings, desk: Mutex::new(desk), senders, husks, hands, tenure, keeper }
+        Self { shared, settings, desk: Apart(Mutex::new(desk)), senders, husks, hands, tenure, keeper }
     }
 
     /// What is read or changed at the desk.
     pub(super) fn desk<R>(&self, look: impl FnOnce(&mut Desk<Held>) -> R) -> R {
         look(&mut self.desk.lock())
+    }
+
+    /// The same, of a worker between two tasks: it lets whoever is at the desk go on first, so that not each small task of a stream costs
+    /// both of them a turn of the lock.
+    fn desk_politely<R>(&self, look: impl FnOnce(&mut Desk<Held>) -> R) -> R {
+        match self.desk.try_lock() {
+            Some(mut desk) => look(&mut desk),
+            None => {
+                gather();
+                self.desk(look)
+            }
+        }
     }
 
     // ---- tasks come ----------------------------------------------------------------------
@@ -204,14 +231,17 @@ impl Crew {
     /// A worker's next task. What it has done is counted first, under the same lock.
     #[inline]
     pub(super) fn next(&self, worker: usize, done: Option<&Done>) -> Option<Held> {
-        let next = self.desk(|desk| {
+        let (next, call) = self.desk_politely(|desk| {
             if let Some(done) = done {
                 desk.done(self.key(&*done.job), done.has_run);
             }
-            desk.take(worker)
+            let next = desk.take(worker);
+            let call = if next.is_some() { desk.pass_on() } else { Call::default() };
+            (next, call)
         });
         if next.is_some() {
             self.senders.call_one();
+            self.call(call);
         }
         next
     }
@@ -344,13 +374,14 @@ impl Crew {
         }
     }
 
-    #[inline]
     fn wake(&self, worker: usize) {
         let hand = self.hands[worker].lock().clone();
         // One call at most is under way to a worker; one that is gone has said so, and others are called. It is the desk's, whoever
-        // brings it: also a thread that was abandoned.
-        if let Some(hand) = hand {
-            let _ = hand.cast_regardless(Look);
+        // brings it: also a thread that was abandoned. One that is suspended hears of it when it goes on.
+        let Some(hand) = hand else { return };
+        let _ = hand.cast_regardless(Look);
+        if hand.core().incarnation().state() == Lifecycle::Suspended {
+            self.call(self.desk(|desk| desk.passed_over(worker)));
         }
     }
 

@@ -4,13 +4,16 @@
 //! that there may be. A worker that finds nothing is idle from that moment, under the same lock; a task that comes calls one that is
 //! idle under the same lock. So no call is lost, and no one is called twice.
 //!
+//! One who is on its way is enough for [so many](FOR_ONE): when it takes a task and leaves others, it calls the next. So as long as something
+//! waits and somebody is idle, somebody is on its way, and whoever spawns a hundred small tasks pays for one call.
+//!
 //! | a worker is | and becomes | when |
 //! |---|---|---|
 //! | away | asked for | more wait than are on their way to them |
-//! | asked for, away | called | it [arrives](Desk::arrived) |
+//! | asked for, away | arrived | it [arrives](Desk::arrived) |
 //! | busy | idle | it [takes](Desk::take) and there is nothing |
-//! | idle | called | a task comes |
-//! | called | busy | it takes |
+//! | idle | called | a task comes, or another takes one and leaves others, and too few are on their way |
+//! | called, arrived | busy | it takes |
 //! | idle | busy | it takes without having been called |
 //! | idle | away | it [retires](Desk::retire), above the fewest |
 //! | any | away | it has [left](Desk::left) |
@@ -22,22 +25,31 @@ use super::head::Key;
 use super::keys::{Keys, unwanted};
 use super::later::Later;
 
+/// So many ready tasks call one worker. It calls the next as soon as it is there, so more are called only lest one that is slow to
+/// come keep many waiting.
+const FOR_ONE: usize = 32;
+
 /// The tasks of a pool that wait, and its workers.
+///
+/// What nearly every change writes comes first: whoever takes the lock next fetches it with the lock.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Desk<J> {
+    ready: VecDeque<Waiting<J>>,
+    pub(crate) figures: Figures,
     capacity: usize,
     fewest: usize,
-    ready: VecDeque<Waiting<J>>,
     keys: Keys<Waiting<J>>,
     later: Later<Waiting<J>>,
     seats: Vec<Seat>,
+    /// How many seats are those of workers that were called.
+    called: usize,
     /// The last one to sit down is the first to be called: the others may retire.
     idle: Vec<usize>,
     is_hiring: bool,
     is_looking: bool,
     is_halted: bool,
     is_closed: bool,
-    pub(crate) figures: Figures,
 }
 
 /// A task, and its key where keys are limited.
@@ -60,6 +72,7 @@ impl<J> Waiting<J> {
 enum Seat {
     Away,
     Asked,
+    Arrived,
     Idle,
     Called,
     Busy,
@@ -67,15 +80,16 @@ enum Seat {
 
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub(crate) struct Figures {
     /// Tasks that were taken into the queue.
     pub(crate) accepted: u64,
     /// Tasks that workers have run to their ends.
     pub(crate) completed: u64,
-    /// Tasks that their joiners took out of the queue.
-    pub(crate) withdrawn: u64,
     /// Tasks that workers run now.
     pub(crate) running: usize,
+    /// Tasks that their joiners took out of the queue.
+    pub(crate) withdrawn: u64,
     /// The most that waited.
     pub(crate) high_water: usize,
 }
@@ -100,18 +114,19 @@ pub(crate) enum Refusal {
 impl<J> Desk<J> {
     pub(crate) fn new(capacity: usize, fewest: usize, most: usize, most_of_a_key: usize) -> Self {
         Self {
+            ready: VecDeque::new(),
+            figures: Figures::default(),
             capacity,
             fewest,
-            ready: VecDeque::new(),
             keys: Keys::new(most_of_a_key),
             later: Later::new(),
             seats: vec![Seat::Away; most],
+            called: 0,
             idle: Vec::with_capacity(most),
             is_hiring: false,
             is_looking: false,
             is_halted: false,
             is_closed: false,
-            figures: Figures::default(),
         }
     }
 
@@ -313,11 +328,44 @@ impl<J> Desk<J> {
         if self.is_halted {
             return Call::default();
         }
-        if let Some(worker) = self.idle.pop() {
-            self.seats[worker] = Seat::Called;
-            return Call { wake: Some(worker), hire: false };
+        if !self.idle.is_empty() {
+            return self.call_idle();
         }
         Call { wake: None, hire: self.wants_one_more() && !std::mem::replace(&mut self.is_hiring, true) }
+    }
+
+    /// One that is idle, unless enough are on their way.
+    #[inline]
+    fn call_idle(&mut self) -> Call {
+        if self.ready.len() <= FOR_ONE * self.called {
+            return Call::default();
+        }
+        let wake = self.idle.pop();
+        if let Some(worker) = wake {
+            self.set_seat(worker, Seat::Called);
+        }
+        Call { wake, hire: false }
+    }
+
+    /// A worker has taken a task: who is to look for the others.
+    #[inline]
+    pub(crate) fn pass_on(&mut self) -> Call {
+        if self.is_halted { Call::default() } else { self.call_idle() }
+    }
+
+    /// A worker that was called does not come for now: who is to look in its stead.
+    pub(crate) fn passed_over(&mut self, worker: usize) -> Call {
+        if self.seats[worker] == Seat::Called {
+            self.set_seat(worker, Seat::Busy);
+        }
+        self.nudge()
+    }
+
+    #[inline]
+    fn set_seat(&mut self, worker: usize, seat: Seat) {
+        self.called -= usize::from(self.seats[worker] == Seat::Called);
+        self.called += usize::from(seat == Seat::Called);
+        self.seats[worker] = seat;
     }
 
     /// Whether more are ready than workers on their way to them.
@@ -327,7 +375,7 @@ impl<J> Desk<J> {
     }
 
     fn on_their_way(&self) -> usize {
-        self.count(Seat::Called) + self.count(Seat::Asked)
+        self.called + self.count(Seat::Arrived) + self.count(Seat::Asked)
     }
 
     fn count(&self, seat: Seat) -> usize {
@@ -362,13 +410,13 @@ impl<J> Desk<J> {
     /// A worker has started. It looks for a task next, as if it had been called: nobody else is to come in its stead.
     pub(crate) fn arrived(&mut self, worker: usize) {
         self.forget(worker);
-        self.seats[worker] = Seat::Called;
+        self.set_seat(worker, Seat::Arrived);
     }
 
     /// This seat is kept for somebody who arrives only at the end.
     pub(crate) fn keep(&mut self, worker: usize) {
         self.forget(worker);
-        self.seats[worker] = Seat::Busy;
+        self.set_seat(worker, Seat::Busy);
     }
 
     /// An idle worker wants to go. Whether it may: it was not called, and enough others are there.
@@ -408,21 +456,23 @@ impl<J> Desk<J> {
     /// It may look without having been called.
     #[inline]
     fn stand_up(&mut self, worker: usize) {
-        if self.seats[worker] == Seat::Idle {
-            self.idle.retain(|&idle| idle != worker);
+        match self.seats[worker] {
+            Seat::Busy => return,
+            Seat::Idle => self.idle.retain(|&idle| idle != worker),
+            _ => {}
         }
-        self.seats[worker] = Seat::Busy;
+        self.set_seat(worker, Seat::Busy);
     }
 
     fn sit_down(&mut self, worker: usize) {
         if self.seats[worker] != Seat::Idle {
-            self.seats[worker] = Seat::Idle;
+            self.set_seat(worker, Seat::Idle);
             self.idle.push(worker);
         }
     }
 
     fn forget(&mut self, worker: usize) {
-        self.seats[worker] = Seat::Away;
+        self.set_seat(worker, Seat::Away);
         self.idle.retain(|&idle| idle != worker);
     }
 

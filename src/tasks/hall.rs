@@ -168,6 +168,9 @@ impl<'s> Hall<'s> {
             inside.husks -= usize::from(!has_run && inside.husks > 0);
         }
         if let Some(job) = inside.desk.take(worker) {
+            let call = inside.desk.pass_on();
+            drop(inside);
+            call.wake.into_iter().for_each(|next| self.wake(next));
             return Step::Run(job);
         }
         if !inside.has_ended() {

@@ -1,6 +1,7 @@
 //! What is known of a task whatever it computes: its word, its name, who waits.
 
 use std::borrow::Cow;
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,12 +17,14 @@ pub(crate) type Key = Arc<str>;
 ///
 /// Its word decides all races: see [`states`](super::states). The seats are for those who park, each taken before the
 /// word is looked at again, so that no wake is lost.
+#[repr(C)]
 pub(crate) struct Head {
     word: AtomicU8,
-    seats: Mutex<Seats>,
-    pub(super) name: Cow<'static, str>,
-    pub(super) key: Option<Key>,
+    /// Made for the first who parks: most tasks are never waited for, and a small task is made and freed faster.
+    seats: Mutex<Option<Box<Seats>>>,
     pub(super) deadline: Deadline,
+    pub(super) key: Option<Key>,
+    pub(super) name: Cow<'static, str>,
 }
 
 #[derive(Default)]
@@ -34,7 +37,7 @@ struct Seats {
 // outcome; of a joiner that sits down and a runner that ends one sees the other.
 impl Head {
     pub(super) fn new(name: Cow<'static, str>, key: Option<Key>, deadline: Deadline) -> Self {
-        Self { word: AtomicU8::new(0), seats: Mutex::new(Seats::default()), name, key, deadline }
+        Self { word: AtomicU8::new(0), seats: Mutex::new(None), name, key, deadline }
     }
 
     /// Makes the task the calling thread's, to run it or to end it. `false` if it is another's.
@@ -82,8 +85,8 @@ impl Head {
 
     #[cold]
     fn wake_joiners(&self) {
-        let joiners = std::mem::take(&mut self.seats.lock().joiners);
-        joiners.iter().for_each(Thread::unpark);
+        let joiners = self.seated(|seats| mem::take(&mut seats.joiners));
+        joiners.iter().flatten().for_each(Thread::unpark);
     }
 
     /// Nobody will ask for the outcome. Whether it is there already: then it is to be dropped.
@@ -99,8 +102,8 @@ impl Head {
     /// It is to end soon.
     pub(super) fn cancel(&self) {
         self.set(CANCELLED);
-        let sleepers = std::mem::take(&mut self.seats.lock().sleepers);
-        sleepers.iter().for_each(Thread::unpark);
+        let sleepers = self.seated(|seats| mem::take(&mut seats.sleepers));
+        sleepers.iter().flatten().for_each(Thread::unpark);
     }
 
     /// Waits until the outcome is there. `false` when the deadline came first.
@@ -110,14 +113,14 @@ impl Head {
 
     #[cold]
     fn park(&self, clock: &Clock, deadline: Deadline) -> bool {
-        self.seats.lock().joiners.push(sync::current_thread());
+        self.sit(|seats| &mut seats.joiners);
         let mut word = if mutant!(ParkBlindly) { 0 } else { self.set(WAITED) };
         if mutant!(ParkBlindly) {
             self.set(WAITED);
         }
         while word & DONE == 0 {
             if deadline.instant().is_some_and(|at| clock.now() >= at) {
-                leave(&mut self.seats.lock().joiners);
+                self.leave(|seats| &mut seats.joiners);
                 return self.is_done();
             }
             clock.park(deadline.instant());
@@ -129,16 +132,33 @@ impl Head {
     /// The calling thread is about to sleep in the task: [`cancel`](Self::cancel) wakes it. It looks whether the task is
     /// cancelled before it parks.
     pub(super) fn sit_down(&self) {
-        self.seats.lock().sleepers.push(sync::current_thread());
+        self.sit(|seats| &mut seats.sleepers);
     }
 
     pub(super) fn stand_up(&self) {
-        leave(&mut self.seats.lock().sleepers);
+        self.leave(|seats| &mut seats.sleepers);
     }
 
     /// Whether it is too late to begin. The clock is read where there is a deadline.
     pub(super) fn is_late(&self, now: impl FnOnce() -> Instant) -> bool {
         self.deadline.instant().is_some_and(|at| now() >= at)
+    }
+
+    /// The calling thread takes a seat.
+    fn sit(&self, row: impl FnOnce(&mut Seats) -> &mut Vec<Thread>) {
+        let me = sync::current_thread();
+        row(self.seats.lock().get_or_insert_default()).push(me);
+    }
+
+    /// The calling thread leaves its seat.
+    fn leave(&self, row: impl FnOnce(&mut Seats) -> &mut Vec<Thread>) {
+        let me = sync::current_thread().id();
+        self.seated(|seats| row(seats).retain(|other| other.id() != me));
+    }
+
+    /// What is done with the seats, if anybody ever took one.
+    fn seated<R>(&self, change: impl FnOnce(&mut Seats) -> R) -> Option<R> {
+        self.seats.lock().as_deref_mut().map(change)
     }
 
     #[inline]
@@ -150,12 +170,6 @@ impl Head {
     fn has(&self, bit: u8) -> bool {
         self.word.load(Ordering::Acquire) & bit != 0
     }
-}
-
-/// The calling thread leaves its seat.
-fn leave(seats: &mut Vec<Thread>) {
-    let me = sync::current_thread().id();
-    seats.retain(|other| other.id() != me);
 }
 
 #[cfg(all(test, not(underpin_loom)))]
@@ -172,7 +186,7 @@ mod tests {
             head.sit_down();
             head.stand_up();
         }
-        let seats = head.seats.lock();
-        assert_eq!((seats.joiners.len(), seats.sleepers.len()), (0, 0));
+        let left = head.seated(|seats| (seats.joiners.len(), seats.sleepers.len()));
+        assert_eq!(left, Some((0, 0)));
     }
 }

@@ -54,14 +54,16 @@ impl<T, F: FnOnce(&TaskContext<'_>) -> T + Send> Work<T> for Attentive<F> {
 }
 
 /// One task, in one piece of memory.
+#[repr(C)]
 pub(crate) struct Cell<W, T> {
-    head: Head,
     body: Mutex<Body<W, T>>,
+    head: Head,
 }
 
+/// A failure is rare, and takes no room where there is none.
 enum Body<W, T> {
     Work(W),
-    Outcome(Result<T, TaskError>),
+    Outcome(Result<T, Box<TaskError>>),
     Nothing,
 }
 
@@ -103,7 +105,7 @@ impl<W: Work<T>, T: Send> Cell<W, T> {
 
     #[inline]
     fn put(&self, shared: &Shared, outcome: Result<T, TaskError>) {
-        *self.body.lock() = Body::Outcome(outcome);
+        *self.body.lock() = Body::Outcome(outcome.map_err(Box::new));
         if !self.head.finish() {
             self.drop_outcome(shared);
         }
@@ -120,7 +122,7 @@ impl<W: Work<T>, T: Send> Cell<W, T> {
     #[inline]
     fn outcome(&self) -> Option<Result<T, TaskError>> {
         match std::mem::replace(&mut *self.body.lock(), Body::Nothing) {
-            Body::Outcome(outcome) => Some(outcome),
+            Body::Outcome(outcome) => Some(outcome.map_err(|error| *error)),
             Body::Work(_) | Body::Nothing => None,
         }
     }

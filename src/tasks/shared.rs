@@ -15,13 +15,18 @@ pub(crate) struct Shared {
     pub(super) clock: Clock,
     pub(super) voice: Voice,
     is_halting: AtomicBool,
+    /// Whether the last that came was shed.
+    is_shedding: AtomicBool,
     /// Tasks that sleep: called when the pool stops.
     pub(super) sleepers: SenderQueue,
     pub(super) counts: Counts,
 }
 
 /// What happened, as far as the desk does not count it.
+///
+/// In lines of memory of its own: what is read with each task is not fetched anew because something was counted.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct Counts {
     pub(super) joined: AtomicU64,
     pub(super) caller_ran: AtomicU64,
@@ -31,8 +36,6 @@ pub(crate) struct Counts {
     pub(super) stopped: AtomicU64,
     pub(super) shed: AtomicU64,
     pub(super) refused: AtomicU64,
-    /// Whether the last that came was shed.
-    pub(super) is_shedding: AtomicBool,
 }
 
 impl Shared {
@@ -42,6 +45,7 @@ impl Shared {
             clock,
             voice,
             is_halting: AtomicBool::new(false),
+            is_shedding: AtomicBool::new(false),
             sleepers: SenderQueue::default(),
             counts: Counts::default(),
         }
@@ -88,7 +92,7 @@ impl Shared {
     #[cold]
     pub(super) fn shed(&self, head: &Head, capacity: usize) -> TaskError {
         tally(&self.counts.shed);
-        if !self.counts.is_shedding.swap(true, Ordering::Relaxed) {
+        if !self.is_shedding.swap(true, Ordering::Relaxed) {
             self.tell(head, "shedding", || format!("{capacity} wait"));
         }
         TaskError::Shed { name: name(head), pool: Arc::clone(&self.name), capacity }
@@ -97,8 +101,8 @@ impl Shared {
     /// There was room at once: the next that is shed is told again.
     #[inline]
     pub(super) fn calm(&self) {
-        if self.counts.is_shedding.load(Ordering::Relaxed) {
-            self.counts.is_shedding.store(false, Ordering::Relaxed);
+        if self.is_shedding.load(Ordering::Relaxed) {
+            self.is_shedding.store(false, Ordering::Relaxed);
         }
     }
 

@@ -34,11 +34,13 @@ const NOTHING: Call = Call { wake: None, hire: false };
 const HIRE: Call = Call { wake: None, hire: true };
 
 #[test]
-fn each_task_calls_one_who_is_idle_and_nobody_twice() {
+fn a_task_calls_one_who_is_idle_and_that_one_the_next_and_nobody_twice() {
     let mut desk = desk(2);
     let calls = [1, 2, 3].map(|job| desk.submit(plain(job)));
-    assert_eq!(calls.map(|call| call.expect("room")), [wakes(0), wakes(1), NOTHING]);
-    assert_eq!((desk.take(1), desk.take(0), desk.take(1), desk.take(0)), (Some(1), Some(2), Some(3), None));
+    assert_eq!(calls.map(|call| call.expect("room")), [wakes(0), NOTHING, NOTHING]);
+    assert_eq!((desk.take(0), desk.pass_on()), (Some(1), wakes(1)));
+    assert_eq!((desk.take(0), desk.pass_on()), (Some(2), NOTHING));
+    assert_eq!((desk.take(1), desk.pass_on(), desk.take(0)), (Some(3), NOTHING, None));
     assert_eq!(desk.submit(plain(4)).expect("room"), wakes(0));
 }
 
@@ -151,6 +153,27 @@ fn who_is_idle_may_go_above_the_fewest_unless_it_was_called() {
 }
 
 #[test]
+fn another_is_called_where_too_many_wait_for_one() {
+    let mut desk = Desk::new(100, 2, 2, 1);
+    for worker in [1, 0] {
+        desk.arrived(worker);
+        assert_eq!(desk.take(worker), None);
+    }
+    let calls = (0..100).map(|job| desk.submit(plain(job)).expect("room"));
+    let calls: Vec<_> = calls.enumerate().filter(|(_, call)| *call != NOTHING).collect();
+    assert_eq!(calls, [(0, wakes(0)), (FOR_ONE, wakes(1))]);
+}
+
+#[test]
+fn another_is_called_for_who_does_not_come_and_that_one_comes_when_it_can() {
+    let mut desk = desk(2);
+    assert_eq!(desk.submit(plain(1)).expect("room"), wakes(0));
+    assert_eq!((desk.passed_over(0), desk.passed_over(0)), (wakes(1), NOTHING));
+    assert_eq!((desk.take(1), desk.take(1), desk.idle()), (Some(1), None, 1));
+    assert_eq!((desk.take(0), desk.idle()), (None, 2));
+}
+
+#[test]
 fn another_is_called_for_who_left_with_its_call() {
     let mut desk = desk(2);
     assert_eq!(desk.submit(plain(1)).expect("room"), wakes(0));
@@ -247,6 +270,7 @@ enum Step {
     Advance(u8),
     Work(usize),
     Leave(usize),
+    PassOver(usize),
     Join(u8),
     Purge(u8),
     Retire(usize),
@@ -262,6 +286,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..9_u8).prop_map(Step::Advance),
         6 => (0..3_usize).prop_map(Step::Work),
         1 => (0..3_usize).prop_map(Step::Leave),
+        1 => (0..3_usize).prop_map(Step::PassOver),
         3 => any::<u8>().prop_map(Step::Join),
         1 => any::<u8>().prop_map(Step::Purge),
         1 => (0..3_usize).prop_map(Step::Retire),
@@ -279,6 +304,7 @@ struct World {
     waiting: BTreeSet<u32>,
     hands: [Option<u32>; 3],
     is_there: [bool; 3],
+    is_suspended: [bool; 3],
     is_halted: bool,
     began: Vec<u32>,
     calls: BTreeSet<usize>,
@@ -292,6 +318,7 @@ impl World {
     fn hear(&mut self, call: Call) {
         if let Some(worker) = call.wake {
             assert!(self.is_there[worker] && self.hands[worker].is_none(), "one who works was called");
+            assert!(!self.is_suspended[worker], "one who does not come was called");
             assert!(self.calls.insert(worker), "one was called twice");
         }
     }
@@ -317,10 +344,13 @@ impl World {
             desk.done(self.name(job).as_ref(), true);
         }
         self.calls.remove(&worker);
+        self.is_suspended[worker] = false;
         self.hands[worker] = desk.take(worker);
         if let Some(job) = self.hands[worker] {
             assert!(!self.is_halted && self.waiting.remove(&job), "{job} was not there to be taken");
             self.began.push(job);
+            let call = desk.pass_on();
+            self.hear(call);
         }
     }
 
@@ -328,6 +358,7 @@ impl World {
         if let Some(job) = self.hands[worker].take() {
             desk.done(self.name(job).as_ref(), true);
         }
+        self.is_suspended[worker] = false;
         if std::mem::take(&mut self.is_there[worker]) {
             self.calls.remove(&worker);
             let call = desk.left(worker);
@@ -364,6 +395,13 @@ impl World {
             }
             Step::Work(worker) => self.work(desk, worker),
             Step::Leave(worker) => self.leave(desk, worker),
+            Step::PassOver(worker) => {
+                if self.calls.remove(&worker) {
+                    self.is_suspended[worker] = true;
+                    let call = desk.passed_over(worker);
+                    self.hear(call);
+                }
+            }
             Step::Join(job) => {
                 let job = u32::from(job) % (self.next + 1);
                 if let Some(out) = desk.withdraw(|&other| other == job) {
@@ -399,10 +437,11 @@ impl World {
         assert_eq!(desk.waiting(), self.waiting.len());
         assert!((0..2).all(|key| self.running(key) <= 1), "two of one key at once");
         assert_eq!(desk.figures.running, self.hands.iter().flatten().count());
-        let uncalled = (0..3).filter(|worker| self.is_there[*worker] && self.hands[*worker].is_none());
+        let is_free = |worker: &usize| self.is_there[*worker] && self.hands[*worker].is_none();
+        let uncalled = (0..3).filter(is_free).filter(|worker| !self.is_suspended[*worker]);
         let idle = uncalled.filter(|worker| !self.calls.contains(worker)).count();
         assert_eq!(desk.idle(), idle);
-        let is_seen = idle == 0 || desk.ready.len() <= self.calls.len();
+        let is_seen = idle == 0 || desk.ready.is_empty() || !self.calls.is_empty();
         assert!(self.is_halted || is_seen, "something is ready, and nobody looks");
     }
 }
