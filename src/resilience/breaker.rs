@@ -6,6 +6,8 @@ mod ledger;
 pub(crate) mod machine;
 pub(crate) mod permit;
 pub(crate) mod rates;
+#[cfg(all(test, not(underpin_loom)))]
+mod reference;
 pub(crate) mod refusal;
 mod refusals;
 pub(crate) mod settings;
@@ -32,8 +34,9 @@ use snapshot::BreakerSnapshot;
 /// how they do it closes or opens again. Clones are the same breaker.
 ///
 /// It has no thread: its state changes when somebody calls, or asks for it. A call through a closed breaker is a look
-/// at one word; with the rules by number nothing is written, and no clock is read, unless it fails. A call that an open
-/// breaker refuses looks at the clock, and takes no lock.
+/// at one word; with the rules by number nothing is written, and no clock is read, unless it fails. So it is with a
+/// window by count once it is full of calls that went well and were quick: one more of them leaves it as it is. A call
+/// that an open breaker refuses looks at the clock, and takes no lock.
 ///
 /// What was let through before a change of the state says nothing about the state after it, and is not counted.
 ///

@@ -70,7 +70,7 @@ impl Ledger {
     /// Whether a call that went well is of any consequence.
     #[inline]
     pub(crate) fn wants_successes(&self) -> bool {
-        self.rate.is_some() || self.in_a_row > 0
+        self.in_a_row > 0 || self.rate.as_ref().is_some_and(|rate| !rate.window.is_full_of_good())
     }
 
     /// Whether it matters when a call that went well has ended.

@@ -173,7 +173,7 @@ impl Shared {
     #[inline]
     pub(crate) fn settle(&self, generation: u64, outcome: Outcome, started: Option<u64>) {
         let word = self.word();
-        if outcome != Outcome::Success || word.records() {
+        if outcome != Outcome::Success || word.heeds_successes() {
             self.settle_with_care(word, generation, outcome, started);
         }
     }
@@ -181,52 +181,62 @@ impl Shared {
     #[inline(never)]
     fn settle_with_care(&self, word: Word, generation: u64, outcome: Outcome, started: Option<u64>) {
         match outcome {
-            Outcome::Success if word.is_plain() && self.wants_time.get() == 0 => {
-                self.record_good(word, generation)
-            }
+            Outcome::Success => self.succeed(word, generation, started),
+            Outcome::Failure => self.record(word, generation, Some(true), started),
             // A probe that says nothing has to be given back.
-            Outcome::Ignore if word.state() != BreakerState::HalfOpen => {}
-            _ => self.record(word, generation, outcome, started),
+            Outcome::Ignore if word.state() == BreakerState::HalfOpen => {
+                self.record(word, generation, None, started)
+            }
+            Outcome::Ignore => {}
         }
     }
 
-    /// Records a call that went well while it is closed, which is what nearly all do: no look at the clock.
+    /// What nearly all calls do. The clock is looked at only where it matters when the call has ended, or how long it took.
     #[inline]
-    fn record_good(&self, word: Word, generation: u64) {
+    fn succeed(&self, word: Word, generation: u64, started: Option<u64>) {
+        if !word.is_timed() && self.wants_time.get() == 0 {
+            return self.record_call(word, generation, Some(Counts::one(false, false)), 0);
+        }
+        let now = self.now();
+        let is_slow = self.is_slow(started, now);
+        if is_slow || word.records() {
+            self.record_call(word, generation, Some(Counts::one(false, is_slow)), now);
+        }
+    }
+
+    /// Whether a call that has ended now was slow; not if nobody knows when it began.
+    #[inline]
+    fn is_slow(&self, started: Option<u64>, now: u64) -> bool {
+        started.is_some_and(|started| now.saturating_sub(started) > self.slow_nanos.get())
+    }
+
+    /// Records a call that has failed, or has not, or says nothing.
+    #[inline(never)]
+    fn record(&self, word: Word, generation: u64, is_failed: Option<bool>, started: Option<u64>) {
+        let now = self.now();
+        let is_slow = self.is_slow(started, now);
+        self.record_call(word, generation, is_failed.map(|is_failed| Counts::one(is_failed, is_slow)), now);
+    }
+
+    /// Records a call that has ended at `now`, which matters only where [`wants_time`](Self::wants_time) says so, and
+    /// of failures.
+    // Inlined into where the call is known to be a good one, of which little is left.
+    #[inline(always)]
+    fn record_call(&self, word: Word, generation: u64, call: Option<Counts>, now: u64) {
         let change = {
             let mut machine = self.machine.lock();
-            let due = machine.record(generation, Some(Counts::one(false, false)), 0);
-            self.conclude(&mut machine, due, word, None)
+            let due = machine.record(generation, call, now);
+            self.conclude(&mut machine, due, word)
         };
         if change.is_some() {
             self.tell(change);
         }
     }
 
-    #[inline(never)]
-    fn record(&self, word: Word, generation: u64, outcome: Outcome, started: Option<u64>) {
-        let now = self.now();
-        let took = started.map_or(0, |started| now.saturating_sub(started));
-        let is_slow = took > self.slow_nanos.get();
-        let call = (outcome != Outcome::Ignore).then(|| Counts::one(outcome == Outcome::Failure, is_slow));
-        let change = {
-            let mut machine = self.machine.lock();
-            let due = machine.record(generation, call, now);
-            self.conclude(&mut machine, due, word, Some(now))
-        };
-        self.tell(change);
-    }
-
     /// Does what is due, and shows it. The caller has the machine's lock, and had read `word` before.
     #[inline]
-    fn conclude(
-        &self,
-        machine: &mut Machine,
-        due: Option<Due>,
-        word: Word,
-        now: Option<u64>,
-    ) -> Option<Change> {
-        let change = due.map(|due| machine.turn(due, now.unwrap_or_else(|| self.now())));
+    fn conclude(&self, machine: &mut Machine, due: Option<Due>, word: Word) -> Option<Change> {
+        let change = due.map(|due| machine.turn(due, self.now()));
         // What was read before the lock was taken may not be what is shown now.
         let shown = if mutant!(ShowByStaleWord) { word } else { Word(self.word.load(Ordering::Relaxed)) };
         if change.is_some() || machine.wants_successes() != shown.records() {

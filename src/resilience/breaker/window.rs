@@ -59,6 +59,16 @@ impl Window {
         }
     }
 
+    /// Whether one more call that went well and was quick leaves it as it is: each place has such a call, and one is like
+    /// the other. Never so in a window by time, which counts them all.
+    #[inline]
+    pub(crate) fn is_full_of_good(&self) -> bool {
+        match self {
+            Self::Count(window) => window.is_full_of_good(),
+            Self::Time(_) => false,
+        }
+    }
+
     /// What is in it at `now`.
     pub(crate) fn counts(&mut self, now: u64) -> Counts {
         match self {
@@ -103,6 +113,12 @@ impl CountWindow {
         self.sum.slow = self.sum.slow + call.slow - u32::from(old & SLOW != 0);
         self.next = if self.next + 1 == self.calls.len() { 0 } else { self.next + 1 };
         self.sum
+    }
+
+    #[inline]
+    fn is_full_of_good(&self) -> bool {
+        let sum = self.sum;
+        sum.calls as usize == self.calls.len() && sum.failed == 0 && sum.slow == 0
     }
 
     fn clear(&mut self) {

@@ -39,10 +39,16 @@ impl Word {
         self.0 & (ADMITS | TIMED) == ADMITS
     }
 
-    /// Whether a call that goes well has to be recorded.
+    /// Whether a call that goes well, and is quick where that matters, has to be recorded.
     #[inline]
     pub(crate) fn records(self) -> bool {
         self.0 & RECORDS != 0
+    }
+
+    /// Whether anything has to be done about a call that goes well: to record it, or to find out whether it was slow.
+    #[inline]
+    pub(crate) fn heeds_successes(self) -> bool {
+        self.0 & (RECORDS | TIMED) != 0
     }
 
     /// Whether it matters how long a call takes.

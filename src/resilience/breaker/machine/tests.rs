@@ -309,6 +309,27 @@ enum Step {
     Ask(u8),
 }
 
+#[test]
+fn of_a_call_that_goes_well_nothing_is_to_be_recorded_where_all_of_the_last_so_many_did() {
+    let (window, minimum) = (Some(CallWindow::Count(3)), Some(1));
+    let mut machine = machine(&Options { window, minimum, ..Options::default() });
+    for _ in 0..3 {
+        assert!(machine.wants_successes(), "it is not full");
+        call(&mut machine, good(), 0);
+    }
+    assert!(!machine.wants_successes());
+    assert_eq!(call(&mut machine, bad(), 0), BreakerState::Closed);
+    for outcome in [good(), slow(), good(), good()] {
+        assert!(machine.wants_successes(), "not all went well");
+        call(&mut machine, outcome, 0);
+    }
+    assert!(machine.wants_successes(), "not all were quick");
+    call(&mut machine, good(), 0);
+    assert!(!machine.wants_successes());
+    machine.ask(BreakerState::Closed, 0);
+    assert!(machine.wants_successes(), "it begins anew");
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => Just(Step::Begin),
