@@ -19,11 +19,12 @@ const FLOORS: [&[&str]; 9] = [
 ];
 
 /// Only the door names these.
-const BEHIND_THE_DOOR: [&str; 11] = [
+const BEHIND_THE_DOOR: [&str; 12] = [
     "crossbeam_channel",
     "parking_lot",
     "arc_swap",
     "quanta",
+    "rustix",
     "std::thread",
     "std::process::abort",
     "Instant::now",

@@ -10,6 +10,11 @@ pub(crate) struct Figure(AtomicU64);
 
 // ORDERING: Relaxed throughout. Whoever reads several of them may see them from different moments.
 impl Figure {
+    #[cfg(feature = "resilience")]
+    pub(crate) fn of(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
     #[inline]
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

@@ -15,6 +15,8 @@ mod figure;
 pub mod model;
 pub(crate) mod real;
 #[cfg(feature = "resilience")]
+mod stopwatch;
+#[cfg(feature = "resilience")]
 mod ticks;
 
 #[cfg(feature = "events")]
@@ -30,6 +32,8 @@ pub(crate) use real::cores;
 /// What a signal handler looks at: the real thing, also in a model.
 #[cfg(any(feature = "signals", feature = "telemetry"))]
 pub(crate) use std::sync::atomic::AtomicBool as SignalFlag;
+#[cfg(feature = "resilience")]
+pub(crate) use stopwatch::Stopwatch;
 #[cfg(feature = "resilience")]
 pub(crate) use ticks::Ticks;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rates::Thresholds;
-use super::window::{CallWindow, MAX_WINDOW_CALLS};
+use super::window::{CallWindow, MAX_WINDOW_CALLS, PARTS};
 
 /// How many failures the rules by number look back on at most.
 pub const MAX_COUNTED_FAILURES: u32 = 65_536;
@@ -167,7 +167,7 @@ impl Options {
             Some(CallWindow::Count(calls)) => {
                 number("sliding_window", Some(calls), MAX_WINDOW_CALLS, "1 to 65,536 calls")
             }
-            Some(CallWindow::Time(span)) if span < Duration::from_nanos(super::window::PARTS) => {
+            Some(CallWindow::Time(span)) if span < Duration::from_nanos(PARTS) => {
                 Err(("sliding_window", format!("{span:?}"), "a time of at least 10ns"))
             }
             _ => Ok(()),
@@ -200,7 +200,22 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// From here on a tick of the coarse clock, 10 ms at most, is one in a hundred.
+const LEAST_COARSE_NANOS: u64 = 1_000_000_000;
+
 impl Settings {
+    /// Whether all its times are so long that a clock with coarse ticks is exact enough. What a window by time goes by is
+    /// its parts.
+    pub(crate) fn suits_coarse_clock(&self) -> bool {
+        let part = self.rate.and_then(|rate| match rate.window {
+            CallWindow::Time(span) => Some(nanos(span) / PARTS),
+            CallWindow::Count(_) => None,
+        });
+        let within = self.counted.map(|(_, within)| within);
+        let times = [Some(self.wait_nanos), self.slow_nanos, self.max_half_open_nanos, within, part];
+        times.into_iter().flatten().all(|nanos| nanos >= LEAST_COARSE_NANOS)
+    }
+
     /// How long it stays open for the `opened`-th time without having been closed.
     pub(crate) fn wait(&self, opened: u32) -> u64 {
         let Some((factor, longest)) = self.backoff else { return self.wait_nanos };
@@ -275,6 +290,33 @@ mod tests {
             error,
             "breaker `db`: `permitted_number_of_calls_in_half_open_state` is 0, expected 1 or more"
         );
+    }
+
+    #[test]
+    fn a_coarse_clock_will_do_where_all_times_are_a_second_or_longer() {
+        let suits = |options: Options| options.settings("a").expect("good").suits_coarse_clock();
+        assert!(suits(Options::default()));
+        let just_less = |time: Duration| time - Duration::from_nanos(1);
+        let all = Options {
+            counted: Some((3, SECOND)),
+            slow_after: Some(SECOND),
+            window: Some(CallWindow::Time(10 * SECOND)),
+            wait: SECOND,
+            max_half_open: Some(SECOND),
+            ..Options::default()
+        };
+        assert!(suits(all.clone()));
+        assert!(suits(Options { max_half_open: Some(Duration::ZERO), ..all.clone() }), "that is no limit");
+        let less = just_less(SECOND);
+        for short in [
+            Options { counted: Some((3, less)), ..all.clone() },
+            Options { slow_after: Some(less), ..all.clone() },
+            Options { window: Some(CallWindow::Time(just_less(10 * SECOND))), ..all.clone() },
+            Options { wait: less, ..all.clone() },
+            Options { max_half_open: Some(less), ..all.clone() },
+        ] {
+            assert!(!suits(short.clone()), "{short:?}");
+        }
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::snapshot::BreakerSnapshot;
 use super::word::Word;
 use crate::resilience::sink::Voice;
-use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering, Ticks, mutant};
+use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering, Stopwatch, mutant};
 
 /// What all clones of a breaker share: the machine behind a lock, and what calls can do without that lock.
 ///
@@ -32,10 +32,12 @@ pub(crate) struct Shared {
     /// Whether it matters when a call that went well has ended, as 0 or 1. To be late about it does no harm: a window
     /// by time takes a moment that was not read for the last that was.
     wants_time: Figure,
+    /// Whether calls go by the coarse clock, as 0 or 1: late or early, it does no harm.
+    is_coarse: Figure,
     clock: Clock,
-    /// Times are counted from here, in ticks.
+    /// Times are counted from here.
     birth: Instant,
-    ticks: Ticks,
+    watch: Stopwatch,
     name: Arc<str>,
     voice: Voice,
 }
@@ -51,19 +53,19 @@ impl Shared {
         voice: Voice,
         is_coarse: bool,
     ) -> Self {
-        let (slow_nanos, wants_time) = (Figure::default(), Figure::default());
-        slow_nanos.set(settings.slow_nanos.unwrap_or(NEVER));
+        let slow_nanos = settings.slow_nanos.unwrap_or(NEVER);
+        let goes_coarse = Figure::of(settings.suits_coarse_clock().into());
         let mut machine = Machine::new(settings);
-        wants_time.set(machine.ledger().wants_time().into());
         Self {
-            word: AtomicU64::new(Word::of(&machine, slow_nanos.get() != NEVER).0),
+            word: AtomicU64::new(Word::of(&machine, slow_nanos != NEVER).0),
             until: AtomicU64::new(NEVER),
             refusals: Refusals::new(is_coarse),
+            slow_nanos: Figure::of(slow_nanos),
+            wants_time: Figure::of(machine.ledger().wants_time().into()),
             machine: Mutex::new(machine),
-            slow_nanos,
-            wants_time,
+            is_coarse: goes_coarse,
             birth: clock.now(),
-            ticks: Ticks::of(&clock),
+            watch: Stopwatch::of(&clock),
             clock,
             name,
             voice,
@@ -79,9 +81,16 @@ impl Shared {
         Word(self.word.load(Ordering::Acquire))
     }
 
+    /// As exactly as the settings need it: for what is done with each call.
     #[inline]
     fn now(&self) -> u64 {
-        self.ticks.passed(&self.clock)
+        if self.is_coarse.get() == 0 { self.exactly_now() } else { self.watch.coarse(&self.clock) }
+    }
+
+    /// For what is done when the state changes, so that no wait is cut short and people see when it was.
+    #[inline]
+    fn exactly_now(&self) -> u64 {
+        self.watch.exact(&self.clock)
     }
 
     /// The moment that is so many nanoseconds from the beginning; `None` if the clock does not reach that far.
@@ -108,8 +117,7 @@ impl Shared {
         if self.refuses(word) {
             return Err(Open(Arc::clone(self)));
         }
-        let now = self.now();
-        let (admission, change, word) = self.admit(now);
+        let (admission, change, word) = self.admit(self.exactly_now());
         self.tell(change);
         match admission {
             Admission::Admitted(generation) => Ok(self.admitted(generation, word, dropped)),
@@ -236,7 +244,7 @@ impl Shared {
     /// Does what is due, and shows it. The caller has the machine's lock, and had read `word` before.
     #[inline]
     fn conclude(&self, machine: &mut Machine, due: Option<Due>, word: Word) -> Option<Change> {
-        let change = due.map(|due| machine.turn(due, self.now()));
+        let change = due.map(|due| machine.turn(due, self.exactly_now()));
         // What was read before the lock was taken may not be what is shown now.
         let shown = if mutant!(ShowByStaleWord) { word } else { Word(self.word.load(Ordering::Relaxed)) };
         if change.is_some() || machine.wants_successes() != shown.records() {
@@ -266,7 +274,7 @@ impl Shared {
     // ---- from outside --------------------------------------------------------------------
 
     pub(crate) fn change_to(&self, state: BreakerState) {
-        let now = self.now();
+        let now = self.exactly_now();
         let change = {
             let mut machine = self.machine.lock();
             let change = machine.ask(state, now);
@@ -278,11 +286,13 @@ impl Shared {
 
     /// It goes by these settings from now on. What that has brought about is to be [told](Self::tell).
     pub(crate) fn change(&self, settings: Settings) -> Option<Change> {
-        let now = self.now();
+        let now = self.exactly_now();
+        let is_coarse = settings.suits_coarse_clock();
         let mut machine = self.machine.lock();
         self.slow_nanos.set(settings.slow_nanos.unwrap_or(NEVER));
         let change = machine.change(settings, now);
         self.wants_time.set(machine.ledger().wants_time().into());
+        self.is_coarse.set(is_coarse.into());
         self.publish_all(&machine);
         change
     }
@@ -296,7 +306,7 @@ impl Shared {
     }
 
     pub(crate) fn snapshot(&self) -> BreakerSnapshot {
-        let now = self.now();
+        let now = self.exactly_now();
         let mut machine = self.machine.lock();
         let (calls, is_enough) = machine.ledger().counts(now);
         BreakerSnapshot {
