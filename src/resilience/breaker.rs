@@ -4,6 +4,7 @@ pub(crate) mod breakers;
 pub(crate) mod builder;
 mod ledger;
 pub(crate) mod machine;
+mod pending;
 pub(crate) mod permit;
 pub(crate) mod rates;
 #[cfg(all(test, not(underpin_loom)))]

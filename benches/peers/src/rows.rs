@@ -387,6 +387,7 @@ fn breakers() -> Vec<Row> {
         rate("by rate of 10 s", || r::closed(r::by_time())),
         rate("by rate of 10 s, slow ones too", || r::closed(r::slow_by_time())),
         counted("H2", "by rate of 100 calls, 2 threads", 2, by_count, rated(None, None)),
+        counted("H2", "by rate of 10 s, 2 threads", 2, || r::closed(r::by_time()), rated(None, None)),
     ]
 }
 

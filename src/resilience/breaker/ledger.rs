@@ -14,6 +14,8 @@ pub(crate) struct Ledger {
     in_a_row: u32,
     recent: Option<Recent>,
     rate: Option<Calls>,
+    /// Whether the rates were found good enough, or bad enough, since anything but good, quick calls has come, or gone.
+    is_judged: bool,
     thresholds: Thresholds,
 }
 
@@ -47,6 +49,7 @@ impl Ledger {
             in_a_row: 0,
             recent,
             rate,
+            is_judged: false,
             thresholds: settings.thresholds,
         }
     }
@@ -87,10 +90,34 @@ impl Ledger {
             self.in_a_row = 0;
         }
         let Some(rate) = &mut self.rate else { return by_number };
+        self.is_judged = true;
         let counts = rate.window.add(call, now);
         let is_clean = counts.failed == 0 && counts.slow == 0;
         let is_rate = !is_clean && counts.calls >= rate.minimum;
         by_number.or(if is_rate { self.thresholds.exceeded_by(counts) } else { None })
+    }
+
+    /// So many calls more have ended, all of them good and quick, while [`good_until`](Self::good_until) held.
+    pub(crate) fn add_good(&mut self, calls: u32) {
+        if calls > 0 {
+            self.in_a_row = 0;
+            if let Some(rate) = &mut self.rate {
+                rate.window.add_good(calls);
+            }
+        }
+    }
+
+    /// Until when a call that goes well and is quick has no consequence but to be counted; `None` if the next one may
+    /// have, and of a window by count.
+    ///
+    /// It cannot be too bad by a good call more, save where there were too few for a rate, or nobody has judged what is there.
+    #[inline]
+    pub(crate) fn good_until(&self) -> Option<u64> {
+        let rate = self.rate.as_ref()?;
+        let until = rate.window.part_end()?;
+        let sum = rate.window.sum();
+        let is_clean = sum.failed == 0 && sum.slow == 0;
+        (is_clean || self.is_judged && sum.calls >= rate.minimum).then_some(until)
     }
 
     #[cold]
@@ -111,7 +138,9 @@ impl Ledger {
     /// What the rates are made of at `now`, and whether that is enough for a rate.
     pub(crate) fn counts(&mut self, now: u64) -> (Counts, bool) {
         let Some(rate) = &mut self.rate else { return (Counts::default(), false) };
+        let before = rate.window.part_end();
         let counts = rate.window.counts(now);
+        self.is_judged &= rate.window.part_end() == before; // what has gone may have been good
         (counts, counts.calls >= rate.minimum)
     }
 

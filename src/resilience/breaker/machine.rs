@@ -289,6 +289,18 @@ impl Machine {
         &mut self.ledger
     }
 
+    /// So many calls of this generation have ended, good and quick, while [`good_until`](Self::good_until) held.
+    pub(crate) fn record_good(&mut self, calls: u32) {
+        self.ledger.add_good(calls);
+    }
+
+    /// Until when a call of this generation that goes well and is quick has no consequence but to be counted, if at all.
+    #[inline]
+    pub(crate) fn good_until(&self) -> Option<u64> {
+        let counts_all = matches!(self.state, BreakerState::Closed | BreakerState::MetricsOnly);
+        if counts_all { self.ledger.good_until() } else { None }
+    }
+
     /// Whether a call that goes well has to be recorded.
     #[inline]
     pub(crate) fn wants_successes(&self) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::machine::{Admission, BreakerState, Change, Due, Machine, NEVER};
+use super::pending::Pending;
 use super::permit::{Dropped, Outcome, Permit};
 use super::rates::Counts;
 use super::refusal::Open;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     until: AtomicU64,
     refusals: Refusals,
     machine: Mutex<Machine>,
+    pending: Pending,
     /// A call that takes longer is slow; [`NEVER`] if none is. Written under the lock of the machine, as the next one.
     slow_nanos: Figure,
     /// Whether it matters when a call that went well has ended, as 0 or 1. To be late about it does no harm: a window
@@ -56,6 +58,10 @@ impl Shared {
         let slow_nanos = settings.slow_nanos.unwrap_or(NEVER);
         let goes_coarse = Figure::of(settings.suits_coarse_clock().into());
         let mut machine = Machine::new(settings);
+        let pending = Pending::new();
+        if let Some(until) = machine.good_until() {
+            pending.open(until);
+        }
         Self {
             word: AtomicU64::new(Word::of(&machine, slow_nanos != NEVER).0),
             until: AtomicU64::new(NEVER),
@@ -63,6 +69,7 @@ impl Shared {
             slow_nanos: Figure::of(slow_nanos),
             wants_time: Figure::of(machine.ledger().wants_time().into()),
             machine: Mutex::new(machine),
+            pending,
             is_coarse: goes_coarse,
             birth: clock.now(),
             watch: Stopwatch::of(&clock),
@@ -207,7 +214,8 @@ impl Shared {
         }
         let now = self.now();
         let is_slow = self.is_slow(started, now);
-        if is_slow || word.records() {
+        let is_counted = || self.pending.add(now, || self.word().generation() == generation);
+        if is_slow || word.records() && !is_counted() {
             self.record_call(word, generation, Some(Counts::one(false, is_slow)), now);
         }
     }
@@ -233,6 +241,8 @@ impl Shared {
     fn record_call(&self, word: Word, generation: u64, call: Option<Counts>, now: u64) {
         let change = {
             let mut machine = self.machine.lock();
+            let is_good = call == Some(Counts::one(false, false));
+            self.fold(&mut machine, !is_good || self.pending.is_over(now));
             let due = machine.record(generation, call, now);
             self.conclude(&mut machine, due, word)
         };
@@ -250,7 +260,25 @@ impl Shared {
         if change.is_some() || machine.wants_successes() != shown.records() {
             self.publish(machine);
         }
+        self.reopen(machine);
         change
+    }
+
+    /// Puts what was counted without the lock into the window. Closes what counts it, if what comes now needs that.
+    #[inline]
+    fn fold(&self, machine: &mut Machine, closes: bool) {
+        let calls = if closes { self.pending.close() } else { self.pending.take() };
+        machine.record_good(calls);
+    }
+
+    /// Has calls counted without the lock, if they may be. What the machine has become is shown.
+    #[inline]
+    fn reopen(&self, machine: &Machine) {
+        if let Some(until) = machine.good_until()
+            && !self.pending.is_open()
+        {
+            self.pending.open(until);
+        }
     }
 
     /// Shows what the machine, whose lock the caller has, has become.
@@ -277,8 +305,10 @@ impl Shared {
         let now = self.exactly_now();
         let change = {
             let mut machine = self.machine.lock();
+            self.fold(&mut machine, true);
             let change = machine.ask(state, now);
             self.publish(&machine);
+            self.reopen(&machine);
             change
         };
         self.tell(change);
@@ -289,11 +319,13 @@ impl Shared {
         let now = self.exactly_now();
         let is_coarse = settings.suits_coarse_clock();
         let mut machine = self.machine.lock();
+        self.fold(&mut machine, true);
         self.slow_nanos.set(settings.slow_nanos.unwrap_or(NEVER));
         let change = machine.change(settings, now);
         self.wants_time.set(machine.ledger().wants_time().into());
         self.is_coarse.set(is_coarse.into());
         self.publish_all(&machine);
+        self.reopen(&machine);
         change
     }
 
@@ -308,7 +340,9 @@ impl Shared {
     pub(crate) fn snapshot(&self) -> BreakerSnapshot {
         let now = self.exactly_now();
         let mut machine = self.machine.lock();
+        self.fold(&mut machine, self.pending.is_over(now));
         let (calls, is_enough) = machine.ledger().counts(now);
+        self.reopen(&machine);
         BreakerSnapshot {
             name: Arc::clone(&self.name),
             state: machine.state(),

@@ -69,6 +69,36 @@ impl Window {
         }
     }
 
+    /// So many calls more have ended, in the part of a window by time that is being written, all of them good and quick.
+    pub(crate) fn add_good(&mut self, calls: u32) {
+        match self {
+            Self::Count(window) => (0..calls).for_each(|_| {
+                window.add(Counts::one(false, false));
+            }),
+            Self::Time(window) => {
+                window.add_here(Counts { calls, ..Counts::default() });
+            }
+        }
+    }
+
+    /// When the part ends that is being written; `None` of a window by count.
+    #[inline]
+    pub(crate) fn part_end(&self) -> Option<u64> {
+        match self {
+            Self::Count(_) => None,
+            Self::Time(window) => Some(window.part_end()),
+        }
+    }
+
+    /// What was in it when it was last written or looked at.
+    #[inline]
+    pub(crate) fn sum(&self) -> Counts {
+        match self {
+            Self::Count(window) => window.sum,
+            Self::Time(window) => window.sum,
+        }
+    }
+
     /// What is in it at `now`.
     pub(crate) fn counts(&mut self, now: u64) -> Counts {
         match self {
@@ -151,9 +181,19 @@ impl TimeWindow {
     #[inline]
     fn add(&mut self, call: Counts, now: u64) -> Counts {
         self.move_on(now);
+        self.add_here(call)
+    }
+
+    #[inline]
+    fn add_here(&mut self, call: Counts) -> Counts {
         self.parts[(self.part % PARTS) as usize] += call;
         self.sum += call;
         self.sum
+    }
+
+    #[inline]
+    fn part_end(&self) -> u64 {
+        self.part.saturating_add(1).saturating_mul(self.part_nanos)
     }
 
     fn counts(&mut self, now: u64) -> Counts {
@@ -165,7 +205,7 @@ impl TimeWindow {
     #[inline]
     fn move_on(&mut self, now: u64) {
         // The product is what is nearly always looked at, for a division takes longer.
-        if now < self.part.saturating_add(1).saturating_mul(self.part_nanos) {
+        if now < self.part_end() {
             return;
         }
         let part = now / self.part_nanos;

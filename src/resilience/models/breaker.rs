@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::resilience::{BreakerState, CircuitBreaker};
-use crate::sync::checks::{finds, holds, joined, thread};
+use crate::resilience::{BreakerState, CallWindow, CircuitBreaker};
+use crate::sync::checks::{finds, holds, holds_at, joined, thread};
 use crate::sync::model::Mutant;
 use crate::sync::{AtomicU64, Clock, Ordering};
 
@@ -78,6 +78,68 @@ fn row() {
     joined(other);
     end(&breaker, true);
     assert_eq!(breaker.snapshot().consecutive_failures, 0);
+}
+
+/// With a window by time, for which no time passes, in whose part calls that go well are counted without the lock.
+fn by_time() -> CircuitBreaker {
+    CircuitBreaker::builder("a")
+        .sliding_window(CallWindow::Time(Duration::from_secs(10)))
+        .minimum_number_of_calls(9)
+        .clock(Clock::manual().0)
+        .build()
+        .expect("the options are good")
+}
+
+/// Two calls go well and one fails at once, and somebody looks meanwhile: each is counted once.
+fn counted() {
+    let breaker = by_time();
+    let others = [(); 2].map(|()| {
+        let breaker = breaker.clone();
+        thread(move || breaker.permit().expect("closed").success())
+    });
+    let before = breaker.snapshot().calls.calls;
+    breaker.permit().expect("closed").failure();
+    others.into_iter().for_each(joined);
+    let calls = breaker.snapshot().calls;
+    assert!(before <= 2);
+    assert_eq!((calls.calls, calls.failed), (3, 1));
+}
+
+/// A call goes well while somebody begins anew: it is of before, whichever came first, and one after it is not.
+fn of_before() {
+    let breaker = by_time();
+    let other = thread({
+        let breaker = breaker.clone();
+        move || breaker.close()
+    });
+    let permit = breaker.permit().expect("closed");
+    let generation = permit.generation;
+    permit.success();
+    joined(other);
+    let is_of_before = generation == 0;
+    assert_eq!(breaker.snapshot().calls.calls, u32::from(!is_of_before));
+    breaker.permit().expect("closed").success();
+    assert_eq!(breaker.snapshot().calls.calls, 1 + u32::from(!is_of_before));
+}
+
+#[test]
+fn what_is_counted_without_the_lock_is_neither_lost_nor_doubled() {
+    holds_at(2, "counted", counted);
+}
+
+#[test]
+fn calls_that_are_taken_in_two_steps_are_found_to_be_lost() {
+    finds(Mutant::TakeInTwoSteps, counted);
+}
+
+#[test]
+fn what_is_counted_without_the_lock_is_of_its_own_generation() {
+    holds("of before", of_before);
+}
+
+#[test]
+fn a_generation_that_is_read_before_the_stage_is_found() {
+    finds(Mutant::CountByStaleWord, of_before);
 }
 
 #[test]
