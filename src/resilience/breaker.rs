@@ -36,8 +36,21 @@ use snapshot::BreakerSnapshot;
 ///
 /// It has no thread: its state changes when somebody calls, or asks for it. A call through a closed breaker is a look
 /// at one word; with the rules by number nothing is written, and no clock is read, unless it fails. So it is with a
-/// window by count once it is full of calls that went well and were quick: one more of them leaves it as it is. A call
-/// that an open breaker refuses looks at the clock, and takes no lock.
+/// window by count once it is full of calls that went well and were quick: one more of them leaves it as it is. A window
+/// by time takes a look at the clock and one atomic step for such a call, and slow calls take one look more. A call that
+/// an open breaker refuses looks at the clock, and takes no lock.
+///
+/// # Which clock it goes by
+///
+/// With the feature `fast-clock`, on Linux, calls go by the system's coarse clock, which is a tick of the kernel's timer
+/// behind at most, 1 to 10 ms, and read in a quarter of the time. That is so where a tick is one in a hundred at most of
+/// each time that it goes by: the wait when open, a tenth of a window by time, the time for
+/// [counted failures](BreakerBuilder::failures_within), the threshold of slow calls and the longest time in half-open, as far
+/// as they are given, are all 1 s or longer. If one is shorter, where the kernel's tick is longer, and on other systems,
+/// the clock is exact. A [clock of your own](BreakerBuilder::clock) is always read exactly.
+///
+/// By the coarse clock a call is let through a tick late after the wait, never early, and a call may count for a tick
+/// more or less of slowness. When a state has changed is exact.
 ///
 /// What was let through before a change of the state says nothing about the state after it, and is not counted.
 ///

@@ -19,7 +19,8 @@ use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering, Stopwatch, mutant};
 ///
 /// The word and `until` are written under the lock alone, and say what the machine was at the last change.
 /// By them a call is let through when all are, and refused when none is before `until`; everything else is asked of
-/// the machine.
+/// the machine. Calls that go well may be [pending](super::pending): whoever takes the lock, and looks at what the machine remembers or
+/// changes it, [folds](Self::fold) them in first, and lets such calls be counted again when all is shown.
 // ORDERING: `until` is written before the word, which is Release and read with Acquire: whoever reads that it is open
 // reads until when, or a later one.
 #[derive(Debug)]
@@ -216,7 +217,7 @@ impl Shared {
         let is_slow = self.is_slow(started, now);
         let is_counted = || self.pending.add(now, || self.word().generation() == generation);
         if is_slow || word.records() && !is_counted() {
-            self.record_call(word, generation, Some(Counts::one(false, is_slow)), now);
+            self.record_at(word, generation, Some(Counts::one(false, is_slow)), now);
         }
     }
 
@@ -227,11 +228,16 @@ impl Shared {
     }
 
     /// Records a call that has failed, or has not, or says nothing.
-    #[inline(never)]
     fn record(&self, word: Word, generation: u64, is_failed: Option<bool>, started: Option<u64>) {
         let now = self.now();
         let is_slow = self.is_slow(started, now);
-        self.record_call(word, generation, is_failed.map(|is_failed| Counts::one(is_failed, is_slow)), now);
+        self.record_at(word, generation, is_failed.map(|is_failed| Counts::one(is_failed, is_slow)), now);
+    }
+
+    // Apart, so that little is in the way of calls that are counted without the lock.
+    #[inline(never)]
+    fn record_at(&self, word: Word, generation: u64, call: Option<Counts>, now: u64) {
+        self.record_call(word, generation, call, now);
     }
 
     /// Records a call that has ended at `now`, which matters only where [`wants_time`](Self::wants_time) says so, and
