@@ -11,7 +11,8 @@ const STORM_NANOS: u64 = 1_000;
 /// a look takes several times as long as all the rest.
 ///
 /// After a look, as many go without one as there were since the look before, at most [`MOST_UNTIMED`], if these
-/// came less than [`STORM_NANOS`] apart. Where refusals are rarer, and where a clock stands still, each looks.
+/// came less than [`STORM_NANOS`] apart. Where refusals are rarer, each looks. By a clock with ticks, that is found out
+/// once in a tick; where a clock stands still for good, each looks.
 // ORDERING: Relaxed throughout. They are numbers to go by: whatever they say, a call is let through under the lock of
 // the machine alone, by the clock.
 #[derive(Debug)]
@@ -23,6 +24,9 @@ pub(crate) struct Refusals {
     granted: AtomicU64,
     left: AtomicU64,
     looked_at: AtomicU64,
+    /// How many there were at the last look that showed another time, and whether it found a storm, as 0 or 1.
+    looked_after: AtomicU64,
+    storms: AtomicU64,
 }
 
 impl Refusals {
@@ -33,6 +37,8 @@ impl Refusals {
             granted: AtomicU64::new(0),
             left: AtomicU64::new(0),
             looked_at: AtomicU64::new(0),
+            looked_after: AtomicU64::new(0),
+            storms: AtomicU64::new(0),
         }
     }
 
@@ -80,20 +86,23 @@ impl Refusals {
         }
         // Taken, so that of two who look at once one counts them.
         let since = self.used(self.granted.swap(0, Ordering::Relaxed)) + 1;
-        self.number.fetch_add(since, Ordering::Relaxed);
-        let passed = now.saturating_sub(self.looked_at.load(Ordering::Relaxed));
-        self.looked_at.store(now, Ordering::Relaxed);
-        let granted = untimed(since, passed);
+        let number = self.number.fetch_add(since, Ordering::Relaxed).saturating_add(since);
+        let granted = if self.is_storm(number, now) { since.min(MOST_UNTIMED) } else { 0 };
         self.left.store(granted, Ordering::Relaxed);
         self.granted.store(granted, Ordering::Relaxed);
     }
-}
 
-/// How many may follow without a look after so many in that time.
-#[inline]
-fn untimed(refusals: u64, passed_nanos: u64) -> u64 {
-    let is_storm = passed_nanos > 0 && passed_nanos < refusals.saturating_mul(STORM_NANOS);
-    if is_storm { refusals.min(MOST_UNTIMED) } else { 0 }
+    /// Whether there is one after so many in all. Nothing new is known of it before the clock has moved on.
+    #[inline]
+    fn is_storm(&self, number: u64, now: u64) -> bool {
+        let passed = now.saturating_sub(self.looked_at.load(Ordering::Relaxed));
+        if passed > 0 {
+            self.looked_at.store(now, Ordering::Relaxed);
+            let refusals = number.saturating_sub(self.looked_after.swap(number, Ordering::Relaxed));
+            self.storms.store((passed < refusals.saturating_mul(STORM_NANOS)).into(), Ordering::Relaxed);
+        }
+        self.storms.load(Ordering::Relaxed) == 1
+    }
 }
 
 #[cfg(all(test, not(underpin_loom)))]
@@ -130,6 +139,21 @@ mod tests {
         let (refusals, mut now) = (Refusals::new(true), 1_000_000);
         assert_eq!(looks(&refusals, 100, 0, &mut now), 100);
         assert_eq!(looks(&Refusals::new(false), 100, 10, &mut now), 100);
+    }
+
+    #[test]
+    fn in_a_storm_one_of_sixteen_looks_also_at_a_clock_with_ticks_and_each_in_the_tick_after_it() {
+        const TICK: u64 = 4_000_000;
+        let (refusals, mut now) = (Refusals::new(true), TICK);
+        assert_eq!(looks(&refusals, 10_000, 0, &mut now), 10_000, "nothing is known");
+        now += TICK;
+        let in_storm = looks(&refusals, 16_000, 0, &mut now);
+        assert!((1_000..=1_015).contains(&in_storm), "{in_storm}");
+        now += TICK;
+        assert!(looks(&refusals, 160, 0, &mut now) <= 10, "the tick before was one");
+        now += TICK;
+        assert!(looks(&refusals, 100, 0, &mut now) >= 100 - MOST_UNTIMED, "there were few in the last one");
+        assert_eq!(refusals.number(), 26_260);
     }
 
     #[test]

@@ -111,20 +111,17 @@ impl Shared {
     #[inline]
     pub(crate) fn permit(self: &Arc<Self>, dropped: Dropped) -> Result<Permit<'_>, Open> {
         let word = self.word();
-        if word.is_plain() {
-            return Ok(Permit { shared: self, generation: word.generation(), started: None, dropped });
-        }
-        self.permit_with_care(word, dropped)
-    }
-
-    #[inline(never)]
-    fn permit_with_care(self: &Arc<Self>, word: Word, dropped: Dropped) -> Result<Permit<'_>, Open> {
         if word.admits() {
             return Ok(self.admitted(word.generation(), word, dropped));
         }
         if self.refuses(word) {
             return Err(Open(Arc::clone(self)));
         }
+        self.permit_with_care(dropped)
+    }
+
+    #[inline(never)]
+    fn permit_with_care(self: &Arc<Self>, dropped: Dropped) -> Result<Permit<'_>, Open> {
         let (admission, change, word) = self.admit(self.exactly_now());
         self.tell(change);
         match admission {
@@ -136,13 +133,20 @@ impl Shared {
         }
     }
 
+    #[inline]
     fn admitted(&self, generation: u64, word: Word, dropped: Dropped) -> Permit<'_> {
-        let started = word.is_timed().then(|| self.now());
+        let started = if word.is_timed() { Some(self.started()) } else { None };
         Permit { shared: self, generation, started, dropped }
     }
 
+    // A number in a register is all that comes back, so that a call that is timed costs little more than the look.
+    #[inline(never)]
+    fn started(&self) -> u64 {
+        self.now()
+    }
+
     /// Refuses without the lock as long as that is certain.
-    #[inline]
+    #[inline(never)]
     fn refuses(&self, word: Word) -> bool {
         if !matches!(word.state(), BreakerState::Open | BreakerState::ForcedOpen) {
             return false;
@@ -382,7 +386,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
-    use crate::resilience::CircuitBreaker;
+    use crate::resilience::{CallWindow, CircuitBreaker};
 
     #[test]
     fn an_open_breaker_refuses_without_its_lock_and_a_closed_one_lets_through_without_it() {
@@ -397,5 +401,41 @@ mod tests {
             std::thread::spawn(move || tell.send(other.call(|| Ok::<_, ()>(())).is_err()));
             assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(is_open));
         }
+    }
+
+    #[test]
+    fn a_call_that_goes_well_takes_no_lock_in_a_part_of_a_window_by_time_and_none_where_all_went_well() {
+        let (clock, hand) = Clock::manual();
+        for window in [CallWindow::Count(3), CallWindow::Time(Duration::from_secs(10))] {
+            let builder = CircuitBreaker::builder("a").sliding_window(window).clock(clock.clone());
+            let breaker = builder.slow_call_duration_threshold(Duration::from_secs(1)).build().expect("good");
+            hand.advance(Duration::from_secs(5));
+            assert!((0..3).all(|_| breaker.call(|| Ok::<_, ()>(())).is_ok()));
+            let (tell, told) = channel();
+            let held = breaker.shared.machine.lock();
+            let other = breaker.clone();
+            std::thread::spawn(move || tell.send(other.call(|| Ok::<_, ()>(())).is_ok()));
+            assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(true), "{window:?}");
+            drop(held);
+            let calls = if matches!(window, CallWindow::Count(_)) { 3 } else { 4 };
+            assert_eq!(breaker.snapshot().calls.calls, calls);
+        }
+    }
+
+    #[test]
+    fn other_settings_may_need_another_clock_and_time_goes_on() {
+        let builder = |wait| CircuitBreaker::builder("a").wait_duration_in_open_state(wait);
+        let (coarse, exact) = (builder(Duration::from_secs(1)), builder(Duration::from_millis(999)));
+        let settings = [exact.settings(), coarse.settings()].map(|settings| settings.expect("they are good"));
+        let breaker = coarse.build().expect("good");
+        let shared = &breaker.shared;
+        let (mut last, start) = (0, shared.exactly_now());
+        for turn in 0..1_000 {
+            let now = shared.now();
+            assert!(now >= last.max(start).saturating_sub(500_000_000) && now <= shared.exactly_now());
+            last = now;
+            breaker.change(settings[turn % 2].clone()).tell();
+        }
+        assert!(last > 0);
     }
 }

@@ -389,6 +389,36 @@ fn no_failure_of_many_threads_is_lost() {
 }
 
 #[test]
+fn no_call_of_many_threads_is_lost_or_doubled_by_a_window_by_time() {
+    let window = CallWindow::Time(SECOND * 10);
+    let (breaker, hand) =
+        timed(CircuitBreaker::builder("a").sliding_window(window).minimum_number_of_calls(u32::MAX));
+    threads(20, |who| {
+        let mut seen = 0;
+        for turn in 0..500 {
+            let permit = breaker.permit().expect("closed");
+            if (who + turn) % 50 == 0 {
+                permit.failure()
+            } else {
+                permit.success()
+            }
+            if turn % 100 == 0 {
+                let calls = breaker.snapshot().calls.calls;
+                assert!(calls > seen, "its own are there");
+                seen = calls;
+            }
+        }
+    });
+    let calls = breaker.snapshot().calls;
+    assert_eq!((calls.calls, calls.failed), (10_000, 200));
+    hand.advance(SECOND * 9);
+    assert_eq!(good(&breaker), Ok(()));
+    assert_eq!(breaker.snapshot().calls.calls, 10_001);
+    hand.advance(SECOND);
+    assert_eq!(breaker.snapshot().calls.calls, 1);
+}
+
+#[test]
 fn a_breaker_that_cannot_be_is_refused() {
     let refused = CircuitBreaker::builder("db").failure_rate_threshold(0.0).build().expect_err("no rate");
     let expected = "breaker `db`: `failure_rate_threshold` is 0, expected more than 0 and at most 100";

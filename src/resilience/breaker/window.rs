@@ -294,12 +294,17 @@ mod tests {
         #[test]
         fn the_sums_of_the_last_time_are_those_of_a_list_of_what_fell_into_its_parts(
             part in 1_u64..50,
-            calls in prop::collection::vec((any::<bool>(), any::<bool>(), 0_u64..200, 0_u8..20), 0..60),
+            calls in prop::collection::vec(
+                (any::<bool>(), any::<bool>(), 0_u64..200, 0_u64..30, 0_u8..20, 0_u32..3), 0..60,
+            ),
         ) {
             let mut window = Window::new(CallWindow::Time(Duration::from_nanos(part * PARTS)));
-            let (mut list, mut now) = (Vec::new(), 0);
-            for (failed, slow, passed, clears) in calls {
-                now += passed;
+            let (mut list, mut time, mut now) = (Vec::new(), 0_u64, 0);
+            for (failed, slow, passed, back, clears, goods) in calls {
+                time += passed;
+                // As two clocks show it, of which one is behind: what was seen before counts as now.
+                let shown = time.saturating_sub(back);
+                now = now.max(shown);
                 if clears == 0 {
                     window.clear();
                     list.clear();
@@ -308,9 +313,13 @@ mod tests {
                     let young = list.iter().filter(|(at, _)| at / part + PARTS > now / part);
                     sum(&young.map(|(_, call)| *call).collect::<Vec<_>>())
                 };
-                prop_assert_eq!(window.counts(now), young(&list));
+                prop_assert_eq!(window.counts(shown), young(&list));
                 list.push((now, call(failed, slow)));
-                prop_assert_eq!(window.add(call(failed, slow), now), young(&list));
+                prop_assert_eq!(window.add(call(failed, slow), shown), young(&list));
+                window.add_good(goods);
+                list.extend((0..goods).map(|_| (now, call(false, false))));
+                prop_assert_eq!(window.sum(), young(&list));
+                prop_assert!(window.part_end().is_some_and(|end| now < end && end - now <= part));
             }
         }
     }

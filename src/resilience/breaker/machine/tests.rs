@@ -257,6 +257,21 @@ fn probes_that_take_too_long_open_it_again_and_say_nothing_when_they_end() {
 }
 
 #[test]
+fn time_that_runs_back_a_little_changes_nothing() {
+    let options = Options { max_half_open: Some(Duration::from_secs(5)), permitted: 1, ..quick() };
+    let mut machine = machine(&options);
+    call(&mut machine, bad(), SECOND);
+    assert_eq!(machine.admit(SECOND - 9), (Admission::Refused { until: 2 * SECOND }, None));
+    let late = probe(&mut machine, 2 * SECOND).expect("the wait is over");
+    assert_eq!(machine.admit(2 * SECOND - 9), (Admission::Refused { until: 7 * SECOND }, None));
+    assert_eq!(end(&mut machine, late, Some(good()), 2 * SECOND - 9), BreakerState::Closed);
+    let counted = Options { counted: Some((2, Duration::from_secs(1))), ..Options::default() };
+    assert_eq!(changed(&mut machine, &counted, 2 * SECOND), None);
+    call(&mut machine, bad(), 2 * SECOND);
+    assert_eq!(call(&mut machine, bad(), 2 * SECOND - 9), BreakerState::Open);
+}
+
+#[test]
 fn calls_from_before_a_change_say_nothing_after_it() {
     let mut machine = machine(&quick());
     let late = probe(&mut machine, 0).expect("closed");
