@@ -33,12 +33,6 @@ impl Word {
         self.0 & ADMITS != 0
     }
 
-    /// Whether every call is let through, and nobody minds how long it takes.
-    #[inline]
-    pub(crate) fn is_plain(self) -> bool {
-        self.0 & (ADMITS | TIMED) == ADMITS
-    }
-
     /// Whether a call that goes well, and is quick where that matters, has to be recorded.
     #[inline]
     pub(crate) fn records(self) -> bool {
