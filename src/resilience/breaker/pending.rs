@@ -105,9 +105,19 @@ impl Pending {
         now >= self.until.load(Ordering::Relaxed)
     }
 
+    /// The word, as it is. In a model as a step that writes: of the accesses of a thread loom remembers the last one alone,
+    /// so a mere look just before a step that writes would hide from it what that step collides with.
+    #[inline]
+    fn look(&self) -> u64 {
+        if cfg!(underpin_loom) {
+            return self.word.fetch_or(0, Ordering::Relaxed);
+        }
+        self.word.load(Ordering::Relaxed)
+    }
+
     /// How many there were. There are none then.
     pub(crate) fn take(&self) -> u32 {
-        let seen = self.word.load(Ordering::Relaxed);
+        let seen = self.look();
         if count(seen) == 0 {
             return 0;
         }
@@ -120,7 +130,7 @@ impl Pending {
 
     /// Ends the stage. How many there were in it; none if it was closed.
     pub(crate) fn close(&self) -> u32 {
-        let seen = self.word.load(Ordering::Relaxed);
+        let seen = self.look();
         if !is_open(seen) {
             return 0;
         }
@@ -130,7 +140,7 @@ impl Pending {
 
     /// Begins the next stage, until then. The last one was closed.
     pub(crate) fn open(&self, until: u64) {
-        let next = stage(self.word.load(Ordering::Relaxed)) + 1;
+        let next = stage(self.look()) + 1;
         if next < LAST_STAGE {
             self.until.store(until, Ordering::Release);
             self.word.store(next << COUNT_BITS, Ordering::Release);
@@ -138,7 +148,7 @@ impl Pending {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        is_open(self.word.load(Ordering::Relaxed))
+        is_open(self.look())
     }
 }
 

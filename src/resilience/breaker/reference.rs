@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::machine::{Admission, BreakerState, Machine};
 use super::permit::Outcome;
 use super::rates::Counts;
-use super::settings::{Options, Settings};
+use super::settings::{Options, Rate, Settings};
 use super::window::CallWindow;
 use super::*;
 use crate::sync::{Clock, ManualClock};
@@ -23,6 +23,8 @@ enum Step {
     Pass(u64),
     Ask(BreakerState),
     Change(Settings),
+    /// The settings are as before, save for the rates and how many calls it takes for one.
+    Judge(f64, u32),
     Look,
 }
 
@@ -73,7 +75,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0_u64..300).prop_map(Step::Pass),
         1 => prop::sample::select(&BreakerState::ALL).prop_map(Step::Ask),
         1 => settings().prop_map(Step::Change),
-        1 => Just(Step::Look),
+        1 => (1_u8..=10, 1_u32..6).prop_map(|(tenths, calls)| Step::Judge(f64::from(tenths) * 10.0, calls)),
+        3 => Just(Step::Look),
     ];
     prop::collection::vec(step, 0..120)
 }
@@ -135,14 +138,22 @@ impl Pair<'_> {
                 self.breaker.shared.change_to(state);
                 self.reference.machine.ask(state, self.reference.now);
             }
-            Step::Change(settings) => {
-                self.breaker.change(settings.clone()).tell();
-                self.reference.machine.change(settings.clone(), self.reference.now);
-                self.reference.settings = settings;
+            Step::Change(settings) => self.change(settings),
+            Step::Judge(failure, minimum) => {
+                let mut settings = self.reference.settings.clone();
+                settings.thresholds.failure = failure;
+                settings.rate = settings.rate.map(|rate| Rate { minimum, ..rate });
+                self.change(settings);
             }
             Step::Look => self.compare(),
         }
         assert_eq!(self.breaker.state(), self.reference.machine.state());
+    }
+
+    fn change(&mut self, settings: Settings) {
+        self.breaker.change(settings.clone()).tell();
+        self.reference.machine.change(settings.clone(), self.reference.now);
+        self.reference.settings = settings;
     }
 
     fn begin(&mut self) {

@@ -389,6 +389,28 @@ fn no_failure_of_many_threads_is_lost() {
 }
 
 #[test]
+fn a_call_that_goes_well_tells_what_other_rules_or_time_have_made_too_bad() {
+    let builder = |percent| {
+        let window = CallWindow::Time(SECOND * 10);
+        let builder = CircuitBreaker::builder("a").sliding_window(window).minimum_number_of_calls(2);
+        builder.failure_rate_threshold(percent)
+    };
+    let (breaker, _) = timed(builder(100.0));
+    let _ = (good(&breaker), bad(&breaker), bad(&breaker), good(&breaker));
+    breaker.change(builder(40.0).settings().expect("they are good")).tell();
+    assert_eq!(breaker.state(), BreakerState::Closed, "not by the change");
+    assert_eq!((good(&breaker), breaker.state()), (Ok(()), BreakerState::Open), "2 of 5");
+
+    let (breaker, hand) = timed(builder(50.0));
+    let _ = (good(&breaker), good(&breaker), good(&breaker));
+    hand.advance(SECOND * 5);
+    let _ = (bad(&breaker), bad(&breaker));
+    hand.advance(SECOND * 5);
+    assert_eq!((breaker.snapshot().failure_rate, breaker.state()), (Some(100.0), BreakerState::Closed));
+    assert_eq!((good(&breaker), breaker.state()), (Ok(()), BreakerState::Open), "2 of 3");
+}
+
+#[test]
 fn no_call_of_many_threads_is_lost_or_doubled_by_a_window_by_time() {
     let window = CallWindow::Time(SECOND * 10);
     let (breaker, hand) =
