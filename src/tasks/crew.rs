@@ -272,7 +272,7 @@ impl Crew {
     /// Runs a task on the thread of its joiner, if nobody has it and its key allows that.
     #[inline]
     pub(super) fn run_for_joiner<T>(&self, answer: &dyn Answer<T>) -> Option<Result<T, TaskError>> {
-        if answer.head().is_claimed() || self.shared.is_halting() || scope::is_fenced() {
+        if self.is_no_place_for(answer.as_job()) {
             return None;
         }
         self.by_a_guest(answer.as_job(), || {
@@ -284,7 +284,7 @@ impl Crew {
     /// Runs a task on the thread of whoever waits for its end, as [`run_for_joiner`](Self::run_for_joiner); one that is not queued waits for
     /// room. Whether it did.
     pub(super) fn run_for_waiter(&self, job: &dyn Job, is_queued: bool) -> bool {
-        if job.head().is_claimed() || self.shared.is_halting() || scope::is_fenced() {
+        if self.is_no_place_for(job) {
             return false;
         }
         let run = || {
@@ -295,6 +295,13 @@ impl Crew {
             is_mine
         };
         self.by_a_guest(job, run) == Some(true)
+    }
+
+    /// Whether whoever waits for a task need not try to run it. Where it has no key the claim itself is the look.
+    #[inline]
+    fn is_no_place_for(&self, job: &dyn Job) -> bool {
+        let is_taken = self.key(job).is_some() && job.head().is_claimed();
+        is_taken || self.shared.is_halting() || scope::is_fenced()
     }
 
     /// What a thread does that is none of the pool's, as its key allows.
@@ -311,29 +318,21 @@ impl Crew {
         Some(result)
     }
 
-    /// Takes a task out of the queue if that is easily done, and claims it; else it is a husk from now on.
+    /// Claims a task, and takes it out of the queue if that is easily done; else it is a husk from now on.
     #[inline]
     fn claim_for_joiner(&self, job: &dyn Job) -> bool {
+        if !job.head().claim() {
+            return false;
+        }
         let me = std::ptr::from_ref(job).cast::<()>();
         let withdrawn = self.desk(|desk| desk.withdraw(|held| Arc::as_ptr(held).cast::<()>() == me));
-        let is_mine = job.head().claim();
-        match (is_mine, withdrawn.is_some()) {
-            (true, true) => self.senders.call_one(),
-            (true, false) => {
-                tally(&self.shared.counts.joined);
-                self.left_husk();
-            }
-            (false, true) => self.withdrew_husk(),
-            (false, false) => {}
+        if withdrawn.is_some() {
+            self.senders.call_one();
+        } else {
+            tally(&self.shared.counts.joined);
+            self.left_husk();
         }
-        is_mine
-    }
-
-    /// What a joiner took out of the queue had been claimed by another, who counts a husk.
-    #[cold]
-    fn withdrew_husk(&self) {
-        self.desk(|desk| desk.figures.withdrawn -= 1);
-        self.was_husk();
+        true
     }
 
     /// A task that waits was claimed by one who is no worker: there is room.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::states::{ALONE, CANCELLED, CLAIMED, DONE, WAITED};
 use crate::service::deadline::Deadline;
 use crate::service::wait::spin_as_caller;
-use crate::sync::{self, AtomicU8, Clock, Mutex, Ordering, Thread, mutant};
+use crate::sync::{self, AtomicU64, Clock, Mutex, Ordering, Thread, mutant};
 
 /// What tasks must not run at once with too many of, if that was said.
 pub(crate) type Key = Arc<str>;
@@ -19,7 +19,9 @@ pub(crate) type Key = Arc<str>;
 /// word is looked at again, so that no wake is lost.
 #[repr(C)]
 pub(crate) struct Head {
-    word: AtomicU8,
+    /// As wide as a bit of it can be set and looked at in one step, without a look before: that look would fetch it from another
+    /// processor once more.
+    word: AtomicU64,
     /// Made for the first who parks: most tasks are never waited for, and a small task is made and freed faster.
     seats: Mutex<Option<Box<Seats>>>,
     pub(super) deadline: Deadline,
@@ -37,7 +39,7 @@ struct Seats {
 // outcome; of a joiner that sits down and a runner that ends one sees the other.
 impl Head {
     pub(super) fn new(name: Cow<'static, str>, key: Option<Key>, deadline: Deadline) -> Self {
-        Self { word: AtomicU8::new(0), seats: Mutex::new(None), name, key, deadline }
+        Self { word: AtomicU64::new(0), seats: Mutex::new(None), name, key, deadline }
     }
 
     /// Makes the task the calling thread's, to run it or to end it. `false` if it is another's.
@@ -162,12 +164,12 @@ impl Head {
     }
 
     #[inline]
-    fn set(&self, bit: u8) -> u8 {
+    fn set(&self, bit: u64) -> u64 {
         self.word.fetch_or(bit, Ordering::AcqRel)
     }
 
     #[inline]
-    fn has(&self, bit: u8) -> bool {
+    fn has(&self, bit: u64) -> bool {
         self.word.load(Ordering::Acquire) & bit != 0
     }
 }

@@ -8,8 +8,8 @@
 //! | [`ALONE`] | nobody will ask for the outcome | the joiner that gives up, who detaches |
 //! | [`CANCELLED`] | it is to end soon | anybody |
 
-pub(super) const CLAIMED: u8 = 1;
-pub(super) const DONE: u8 = 2;
-pub(super) const WAITED: u8 = 4;
-pub(super) const ALONE: u8 = 8;
-pub(super) const CANCELLED: u8 = 16;
+pub(super) const CLAIMED: u64 = 1;
+pub(super) const DONE: u64 = 2;
+pub(super) const WAITED: u64 = 4;
+pub(super) const ALONE: u64 = 8;
+pub(super) const CANCELLED: u64 = 16;
