@@ -1,19 +1,19 @@
 //! What one operation takes in instructions, which do not depend on the machine's mood.
 //!
 //! A contender is run twice under callgrind, with more and with fewer operations; the difference is what the
-//! operations took. What comes before them is not counted: some of it takes as long as the clock says, as of a counter
-//! of cycles whose rate has to be found out.
+//! operations took: the client, or all threads of the program, where others do much of it. What comes before them is not
+//! counted: some of it takes as long as the clock says, as of a counter of cycles whose rate has to be found out.
 
 use std::process::Command;
 
 use crate::measure::{Contestant, Timing};
-use crate::rows::{Peer, Row};
+use crate::rows::{Counted, Peer, Row};
 
 /// How many operations the two runs have.
 const FEWER: u64 = 2_000;
 const MORE: u64 = 12_000;
-/// Nothing but what this function does is counted.
-const COUNTED: &str = "--toggle-collect=*Contestant::run_once*";
+/// Nothing but what this function does is counted, where the client's instructions are.
+const CLIENTS: &str = "--toggle-collect=*Contestant::run_once*";
 /// What tells the program that it is such a run: row, measure, contender, operations.
 const TASK: &str = "UNDERPIN_PEERS_TASK";
 
@@ -29,9 +29,9 @@ pub fn is_done(rows: &[Row]) -> bool {
     true
 }
 
-/// Whether operations of a row can be counted: those of one thread alone.
+/// Whether operations of a row can be counted: those of one client alone.
 pub fn can_count(row: &Row) -> bool {
-    row.timing == Timing::Loop && row.clients == 1 && row.is_counted
+    row.timing == Timing::Loop && row.clients == 1 && row.counted != Counted::Nobodys
 }
 
 /// A line for each peer of a row: as for times, with instructions.
@@ -63,7 +63,8 @@ fn count(row: &Row, contender: &str) -> Result<f64, String> {
 fn total(row: &Row, contender: &str, operations: u64) -> Result<f64, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", COUNTED])
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args((row.counted == Counted::Clients).then_some(CLIENTS))
         .arg(program)
         .env(TASK, format!("{}|{}|{contender}|{operations}", row.id, row.measure))
         .output()

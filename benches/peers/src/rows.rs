@@ -1,5 +1,6 @@
 //! The table: what is measured, against whom, and how far it has to come.
 
+use self::Counted::{Clients, Everybodys, Nobodys};
 use crate::contenders::disk;
 use crate::contenders::disk::file::{Appended, Bare, Filled};
 #[cfg(feature = "disk-peers")]
@@ -21,8 +22,8 @@ pub struct Row {
     pub timing: Timing,
     /// Whether one core is kept busy, whatever the command line says.
     pub busy: bool,
-    /// Whether its operations can be counted in instructions: those of one thread alone.
-    pub is_counted: bool,
+    /// Whose instructions say what its operations take.
+    pub counted: Counted,
     pub ours: fn() -> Arena,
     pub peers: Vec<Peer>,
 }
@@ -32,6 +33,17 @@ impl Row {
         self.peers.push(peer);
         self
     }
+}
+
+/// Whose instructions say what operations take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Nobody's.
+    Nobodys,
+    /// The client's: nobody else does anything.
+    Clients,
+    /// Those of all threads, for others do much of it. They take turns then, one at a time.
+    Everybodys,
 }
 
 /// Whom ours is compared with.
@@ -120,7 +132,7 @@ fn call(id: &'static str, measure: &'static str, clients: usize, must: f64) -> R
         clients,
         timing: Timing::LoopAndEach,
         busy: false,
-        is_counted: false,
+        counted: Nobodys,
         ours: ours::calls,
         peers,
     }
@@ -128,7 +140,7 @@ fn call(id: &'static str, measure: &'static str, clients: usize, must: f64) -> R
 
 fn cast<const CAPACITY: usize>(id: &'static str, measure: &'static str, clients: usize, must: f64) -> Row {
     let (ours, peers) = (ours::sink::<CAPACITY>, cast_peers::<CAPACITY>(must));
-    Row { id, measure, clients, timing: Timing::Loop, busy: false, is_counted: false, ours, peers }
+    Row { id, measure, clients, timing: Timing::Loop, busy: false, counted: Nobodys, ours, peers }
 }
 
 fn deadline(measure: &'static str, ours: fn() -> Arena) -> Row {
@@ -139,18 +151,18 @@ fn deadline(measure: &'static str, ours: fn() -> Arena) -> Row {
 /// A field of the settings, beside a thousand updates a second.
 fn field(measure: &'static str, clients: usize, ours: fn() -> Arena, must: f64) -> Row {
     let peers = vec![against("arc-swap", config::arc_swap, must), beside("RwLock", config::rw_lock)];
-    Row { id: "C1", measure, clients, timing: Timing::Loop, busy: false, is_counted: false, ours, peers }
+    Row { id: "C1", measure, clients, timing: Timing::Loop, busy: false, counted: Nobodys, ours, peers }
 }
 
 /// A value by its path.
 fn value(measure: &'static str, ours: fn() -> Arena, peers: Vec<Peer>) -> Row {
-    Row { id: "C2", measure, clients: 1, timing: Timing::Loop, busy: false, is_counted: true, ours, peers }
+    Row { id: "C2", measure, clients: 1, timing: Timing::Loop, busy: false, counted: Clients, ours, peers }
 }
 
 /// An update, beside one that nobody subscribed to.
 fn update(measure: &'static str, ours: fn() -> Arena) -> Row {
     let peers = vec![beside("no subscribers", config::updates::<0>)];
-    Row { id: "C3", measure, clients: 1, timing: Timing::Each, busy: false, is_counted: false, ours, peers }
+    Row { id: "C3", measure, clients: 1, timing: Timing::Each, busy: false, counted: Nobodys, ours, peers }
 }
 
 fn settings() -> Vec<Row> {
@@ -176,7 +188,7 @@ fn settings() -> Vec<Row> {
 
 /// Something done with events, by so many clients at once.
 fn event(id: &'static str, measure: &'static str, clients: usize, ours: fn() -> Arena) -> Row {
-    Row { id, measure, clients, timing: Timing::Loop, busy: false, is_counted: false, ours, peers: vec![] }
+    Row { id, measure, clients, timing: Timing::Loop, busy: false, counted: Nobodys, ours, peers: vec![] }
 }
 
 /// Into a store that keeps the newest. Both sides store the same events; what is the least that an event can be is
@@ -266,7 +278,7 @@ fn counted(
     ours: fn() -> Arena,
     peers: Vec<Peer>,
 ) -> Row {
-    Row { id, measure, clients, timing: Timing::Loop, busy: false, is_counted: true, ours, peers }
+    Row { id, measure, clients, timing: Timing::Loop, busy: false, counted: Clients, ours, peers }
 }
 
 fn metrics() -> Vec<Row> {
@@ -304,10 +316,10 @@ fn metrics() -> Vec<Row> {
         counted("E3", "histogram, 1 thread", 1, t::histogram, histograms()),
         counted("E3", "histogram, 2 threads", 2, t::histogram, histograms()),
         Row {
-            is_counted: false,
+            counted: Nobodys,
             ..counted("E3", "histogram, by two threads", 1, t::histogram_by::<2>, by_two)
         },
-        Row { is_counted: false, ..counted("E4", "scrape of 10,000 series", 1, t::scrape, scrapes) },
+        Row { counted: Nobodys, ..counted("E4", "scrape of 10,000 series", 1, t::scrape, scrapes) },
     ]
 }
 
@@ -315,7 +327,7 @@ fn metrics() -> Vec<Row> {
 
 /// Tasks spawned and joined by one client.
 fn tasks(id: &'static str, measure: &'static str, ours: fn() -> Arena, peers: Vec<Peer>) -> Row {
-    Row { id, measure, clients: 1, timing: Timing::Loop, busy: false, is_counted: false, ours, peers }
+    Row { id, measure, clients: 1, timing: Timing::Loop, busy: false, counted: Everybodys, ours, peers }
 }
 
 fn pools() -> Vec<Row> {
@@ -378,7 +390,7 @@ fn breakers() -> Vec<Row> {
         counted("H1", "by counted failures, closed", 1, || r::closed(r::counted()), closed(Some(0.15))),
         Row {
             // Under what counts them, refusals are too slow for a storm, in which alone it looks at no clock.
-            is_counted: false,
+            counted: Nobodys,
             ..counted("H1", "open, coarse clock", 1, || r::open(r::coarse()), open(Some(0.5)))
         },
         counted("H1", "open", 1, || r::open(r::consecutive()), open(None)),
@@ -441,7 +453,7 @@ fn kernel() -> Vec<Row> {
             clients: 1,
             timing: Timing::Each,
             busy: false,
-            is_counted: false,
+            counted: Nobodys,
             ours: ours::restarts,
             peers: restart_peers(),
         },
