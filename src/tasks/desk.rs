@@ -9,7 +9,7 @@
 //!
 //! | a worker is | and becomes | when |
 //! |---|---|---|
-//! | away | asked for | more wait than are on their way to them |
+//! | away | asked for | more wait than are idle, or on their way to them |
 //! | asked for, away | arrived | it [arrives](Desk::arrived) |
 //! | busy | idle | it [takes](Desk::take) and there is nothing |
 //! | idle | called | a task comes, or another takes one and leaves others, and too few are on their way |
@@ -322,16 +322,15 @@ impl<J> Desk<J> {
 
     // ---- workers -------------------------------------------------------------------------
 
-    /// One more is ready: who is to look.
+    /// One more is ready: who is to look. Those that are idle are called one by the other, so whether they are too few shows now.
     #[inline]
     fn call(&mut self) -> Call {
         if self.is_halted {
             return Call::default();
         }
-        if !self.idle.is_empty() {
-            return self.call_idle();
-        }
-        Call { wake: None, hire: self.wants_one_more() && !std::mem::replace(&mut self.is_hiring, true) }
+        let hire = !self.is_hiring && self.wants_one_more();
+        self.is_hiring |= hire;
+        Call { hire, ..self.call_idle() }
     }
 
     /// One that is idle, unless enough are on their way.
@@ -368,10 +367,16 @@ impl<J> Desk<J> {
         self.seats[worker] = seat;
     }
 
-    /// Whether more are ready than workers on their way to them.
+    /// Whether more are ready than workers idle, or on their way to them.
     fn wants_one_more(&self) -> bool {
         let can_grow = self.seats.len() > self.fewest;
-        can_grow && !self.is_halted && self.count(Seat::Away) > 0 && self.ready.len() > self.on_their_way()
+        let is_short = |others: usize| self.ready.len() > self.idle.len() + others;
+        // Those that have to be counted are looked at last.
+        can_grow
+            && !self.is_halted
+            && is_short(self.called)
+            && self.count(Seat::Away) > 0
+            && is_short(self.on_their_way())
     }
 
     fn on_their_way(&self) -> usize {

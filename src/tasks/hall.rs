@@ -243,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn more_threads_are_wanted_than_are_idle_where_more_tasks_come() {
+        let (ran, hall) = (AtomicUsize::new(0), Hall::new(3));
+        for worker in [0, 1] {
+            let mut inside = hall.inside.lock();
+            inside.desk.arrived(worker);
+            assert!(inside.desk.take(worker).is_none());
+        }
+        let wanted = [(); 3].map(|()| hall.submit(counting(&ran)));
+        assert_eq!((wanted, hall.hire()), ([Ok(false), Ok(false), Ok(true)], Some(2)));
+    }
+
+    #[test]
     fn what_was_claimed_is_thrown_out_when_it_is_much() {
         let ran = AtomicUsize::new(0);
         let hall = Hall::new(0);

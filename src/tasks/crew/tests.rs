@@ -181,6 +181,26 @@ fn who_hires_anew_hires_also_for_whom_the_one_before_has_asked() {
 }
 
 #[test]
+fn so_many_that_wait_for_each_other_meet_where_some_threads_are_idle_and_others_have_to_come() {
+    let (tasks, _, app) = started(TaskPool::builder("work").elastic(2..=4));
+    let crew = &tasks.0;
+    until(|| crew.desk(|desk| desk.idle()) == 2);
+    crew.halt(); // so that all four are ready at once
+    let met = Arc::new(AtomicUsize::new(0));
+    let all = [(); 4].map(|()| {
+        let met = Arc::clone(&met);
+        tasks.spawn("meet", move || {
+            met.fetch_add(1, Ordering::SeqCst);
+            until(|| met.load(Ordering::SeqCst) == 4);
+        })
+    });
+    crew.resume();
+    all.iter().for_each(|task| assert!(task.wait(FAR)));
+    assert_eq!((met.load(Ordering::SeqCst), tasks.snapshot().panicked), (4, 0));
+    drop(app);
+}
+
+#[test]
 fn a_thread_that_is_to_stop_begins_nothing_more() {
     let (tasks, _, app) = started(TaskPool::builder("work").threads(1));
     let hand = tasks.0.hands[0].lock().clone().expect("it has begun");

@@ -139,6 +139,19 @@ fn more_are_asked_for_when_more_wait_than_are_on_their_way() {
 }
 
 #[test]
+fn more_are_asked_for_when_more_wait_than_are_idle_and_only_one_of_these_was_called() {
+    let mut desk = Desk::new(9, 2, 4, 1);
+    for worker in [1, 0] {
+        desk.arrived(worker);
+        assert_eq!(desk.take(worker), None);
+    }
+    let calls = [1, 2, 3, 4].map(|job| desk.submit(plain(job)).expect("room"));
+    assert_eq!(calls, [wakes(0), NOTHING, HIRE, NOTHING], "one for each of the first two");
+    assert_eq!((desk.hire(), desk.hire(), desk.hire()), (Some(2), Some(3), None), "four for four");
+    assert_eq!((desk.take(0), desk.pass_on()), (Some(1), wakes(1)));
+}
+
+#[test]
 fn who_is_idle_may_go_above_the_fewest_unless_it_was_called() {
     let mut desk = Desk::new(9, 1, 2, 1);
     for worker in [0, 1] {
@@ -315,7 +328,10 @@ impl World {
         self.keys[&job].map(|key| Key::from(["a", "b"][usize::from(key)]))
     }
 
-    fn hear(&mut self, call: Call) {
+    fn hear(&mut self, desk: &mut Desk<u32>, call: Call) {
+        if call.hire {
+            while desk.hire().is_some() {}
+        }
         if let Some(worker) = call.wake {
             assert!(self.is_there[worker] && self.hands[worker].is_none(), "one who works was called");
             assert!(!self.is_suspended[worker], "one who does not come was called");
@@ -350,7 +366,7 @@ impl World {
             assert!(!self.is_halted && self.waiting.remove(&job), "{job} was not there to be taken");
             self.began.push(job);
             let call = desk.pass_on();
-            self.hear(call);
+            self.hear(desk, call);
         }
     }
 
@@ -362,7 +378,7 @@ impl World {
         if std::mem::take(&mut self.is_there[worker]) {
             self.calls.remove(&worker);
             let call = desk.left(worker);
-            self.hear(call);
+            self.hear(desk, call);
         }
     }
 
@@ -375,7 +391,7 @@ impl World {
                 match desk.submit(waiting) {
                     Ok(call) => {
                         self.waiting.insert(job);
-                        self.hear(call);
+                        self.hear(desk, call);
                     }
                     Err((_, refusal)) => assert!(refusal == Refusal::Full && self.waiting.len() == 8),
                 }
@@ -390,7 +406,7 @@ impl World {
             Step::Advance(by) => {
                 let now = now + MS * u32::from(by);
                 self.now = Some(now);
-                desk.begin_due(now).into_iter().for_each(|call| self.hear(call));
+                desk.begin_due(now).into_iter().for_each(|call| self.hear(desk, call));
                 assert!(desk.next_due().is_none_or(|due| due > now));
             }
             Step::Work(worker) => self.work(desk, worker),
@@ -399,7 +415,7 @@ impl World {
                 if self.calls.remove(&worker) {
                     self.is_suspended[worker] = true;
                     let call = desk.passed_over(worker);
-                    self.hear(call);
+                    self.hear(desk, call);
                 }
             }
             Step::Join(job) => {
@@ -427,7 +443,7 @@ impl World {
             }
             Step::Resume => {
                 self.is_halted = false;
-                desk.resume().into_iter().for_each(|call| self.hear(call));
+                desk.resume().into_iter().for_each(|call| self.hear(desk, call));
             }
         }
         self.check(desk);
@@ -443,6 +459,8 @@ impl World {
         assert_eq!(desk.idle(), idle);
         let is_seen = idle == 0 || desk.ready.is_empty() || !self.calls.is_empty();
         assert!(self.is_halted || is_seen, "something is ready, and nobody looks");
+        let has_help = desk.on_their_way() > 0 || !desk.wants_one_more();
+        assert!(self.is_halted || has_help, "something is ready, and nobody more was asked for");
     }
 }
 
