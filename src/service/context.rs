@@ -45,8 +45,13 @@ pub struct Context<S: Service> {
     pub(super) timers: Timers<S::Msg>,
     pub(super) monitors: Monitors,
     pub(super) idle: Idle,
+    /// What it does each time when it is suspended and has nothing to do.
+    pub(super) stand_by: Option<StandBy>,
     monitors_set: u64,
 }
+
+/// Of services of this crate alone: it must not panic, nor block.
+pub(crate) type StandBy = Box<dyn Fn() + Send>;
 
 /// The monitors of an incarnation, by their numbers. Those are its own, so the hashes need no secret,
 /// which each thread would have to ask the system for.
@@ -79,8 +84,15 @@ impl<S: Service> Context<S> {
             timers: Timers::new(),
             monitors: Monitors::default(),
             idle: Idle::default(),
+            stand_by: None,
             monitors_set: 0,
         }
+    }
+
+    /// What this incarnation does each time when it is suspended and has nothing to do.
+    #[cfg(feature = "tasks")]
+    pub(crate) fn on_stand_by(&mut self, stand_by: StandBy) {
+        self.stand_by = Some(stand_by);
     }
 
     /// The name of this child.

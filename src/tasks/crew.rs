@@ -373,6 +373,13 @@ impl Crew {
         }
     }
 
+    /// A worker is suspended: it may have been called before that, and not have come.
+    pub(super) fn stands_by(&self, worker: usize) {
+        if !scope::is_fenced() {
+            self.call(self.desk(|desk| desk.passed_over(worker)));
+        }
+    }
+
     fn wake(&self, worker: usize) {
         let hand = self.hands[worker].lock().clone();
         // One call at most is under way to a worker; one that is gone has said so, and others are called. It is the desk's, whoever

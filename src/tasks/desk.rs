@@ -13,7 +13,7 @@
 //! | asked for, away | arrived | it [arrives](Desk::arrived) |
 //! | busy | idle | it [takes](Desk::take) and there is nothing |
 //! | idle | called | a task comes, or another takes one and leaves others, and too few are on their way |
-//! | called, arrived | busy | it takes |
+//! | called, arrived | busy | it takes, or is [passed over](Desk::passed_over), for it is suspended |
 //! | idle | busy | it takes without having been called |
 //! | idle | away | it [retires](Desk::retire), above the fewest |
 //! | any | away | it has [left](Desk::left) |
@@ -352,9 +352,9 @@ impl<J> Desk<J> {
         if self.is_halted { Call::default() } else { self.call_idle() }
     }
 
-    /// A worker that was called does not come for now: who is to look in its stead.
+    /// A worker that was called, or is to look because it has just arrived, does not come for now: who is to look in its stead.
     pub(crate) fn passed_over(&mut self, worker: usize) -> Call {
-        if self.seats[worker] == Seat::Called {
+        if matches!(self.seats[worker], Seat::Called | Seat::Arrived) {
             self.set_seat(worker, Seat::Busy);
         }
         self.nudge()
@@ -456,6 +456,12 @@ impl<J> Desk<J> {
 
     pub(crate) fn idle(&self) -> usize {
         self.idle.len()
+    }
+
+    /// Who is called next of those that are idle.
+    #[cfg(all(test, not(underpin_loom)))]
+    pub(crate) fn first_idle(&self) -> Option<usize> {
+        self.idle.last().copied()
     }
 
     /// It may look without having been called.

@@ -93,6 +93,8 @@ impl Service for Worker {
     fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Occupied> {
         self.enter(cx)?;
         self.crew.arrived(self.number, cx.handle());
+        let (crew, number) = (Arc::clone(&self.crew), self.number);
+        cx.on_stand_by(Box::new(move || crew.stands_by(number)));
         if self.crew.settings.fewest < self.crew.settings.most {
             cx.set_idle_timeout(Some(self.crew.settings.keep_alive));
         }

@@ -70,6 +70,7 @@ impl<S: Service> Worker<S> {
     /// Suspended: waits for orders alone.
     pub(super) fn stand_by(&mut self, now: Instant) -> Step {
         self.incarnation.set_state(Lifecycle::Suspended);
+        self.cx.stand_by.iter().for_each(|stand_by| stand_by());
         self.report_handled();
         if !self.has_thread() {
             self.pulse.rest(now);

@@ -11,6 +11,7 @@ use crate::supervisor::supervisor::Supervisor;
 use crate::sync::Clock;
 use crate::tasks::head::Head;
 use crate::tasks::job::{Cell, Plain};
+use crate::tasks::worker::Worker;
 use crate::tasks::{TaskPool, TaskPoolBuilder};
 use crate::testing::Simulation;
 
@@ -197,6 +198,58 @@ fn so_many_that_wait_for_each_other_meet_where_some_threads_are_idle_and_others_
     crew.resume();
     all.iter().for_each(|task| assert!(task.wait(FAR)));
     assert_eq!((met.load(Ordering::SeqCst), tasks.snapshot().panicked), (4, 0));
+    drop(app);
+}
+
+/// Two threads that are idle, of which the first to be called is given.
+fn two_idle() -> (TaskPool, Handle<Look>, SupervisorHandle) {
+    let (tasks, _, app) = started(TaskPool::builder("work").threads(2));
+    let crew = &tasks.0;
+    until(|| crew.desk(|desk| desk.idle()) == 2);
+    let first = crew.desk(|desk| desk.first_idle().expect("both are"));
+    let hand = crew.hands[first].lock().clone().expect("it has begun");
+    (tasks, hand, app)
+}
+
+#[test]
+fn who_is_suspended_and_asked_for_its_state_when_it_is_called_keeps_no_task_waiting() {
+    let (tasks, hand, app) = two_idle();
+    hand.sys().suspend().expect("it is idle");
+    let ((tell, begun), (hold, held)) = (channel(), channel::<()>());
+    let asker = std::thread::spawn(move || {
+        hand.sys().with_state(move |_: &mut Worker| {
+            tell.send(()).ok();
+            held.recv().ok();
+        })
+    });
+    begun.recv_timeout(FAR).expect("it is asked");
+    let task = tasks.spawn("one", || 7);
+    drop(hold);
+    asker.join().expect("no panic").expect("it was asked");
+    assert!(task.wait(FAR), "{:?}", tasks.snapshot());
+    drop(app);
+}
+
+#[test]
+fn who_is_called_and_suspended_before_it_comes_keeps_no_task_waiting() {
+    let (tasks, hand, app) = two_idle();
+    let ((tell, begun), (hold, held)) = (channel(), channel::<()>());
+    let busy = hand.clone();
+    let asker = std::thread::spawn(move || {
+        busy.sys().with_state(move |_: &mut Worker| {
+            tell.send(()).ok();
+            held.recv().ok();
+        })
+    });
+    begun.recv_timeout(FAR).expect("it is asked");
+    let task = tasks.spawn("one", || 7);
+    let suspends = hand.clone();
+    let suspender = std::thread::spawn(move || suspends.sys().suspend());
+    until(|| hand.core().mailbox.has_orders());
+    drop(hold);
+    asker.join().expect("no panic").expect("it was asked");
+    suspender.join().expect("no panic").expect("it is suspended");
+    assert!(task.wait(FAR), "{:?}", tasks.snapshot());
     drop(app);
 }
 

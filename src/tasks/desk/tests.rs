@@ -187,6 +187,15 @@ fn another_is_called_for_who_does_not_come_and_that_one_comes_when_it_can() {
 }
 
 #[test]
+fn another_is_asked_for_in_the_stead_of_who_has_arrived_and_does_not_come() {
+    let mut desk = Desk::new(9, 1, 2, 1);
+    desk.arrived(0);
+    assert_eq!(desk.submit(plain(1)).expect("room"), NOTHING);
+    assert_eq!((desk.passed_over(0), desk.hire()), (HIRE, Some(1)));
+    assert_eq!((desk.take(0), desk.take(0), desk.idle()), (Some(1), None, 1));
+}
+
+#[test]
 fn another_is_called_for_who_left_with_its_call() {
     let mut desk = desk(2);
     assert_eq!(desk.submit(plain(1)).expect("room"), wakes(0));
@@ -435,6 +444,8 @@ impl World {
                     assert!(may && !self.calls.contains(&worker));
                     self.is_there[worker] = false;
                     assert!(self.is_there.contains(&true), "the fewest stay");
+                    let call = desk.left(worker); // it says so when it ends
+                    self.hear(desk, call);
                 }
             }
             Step::Halt => {
