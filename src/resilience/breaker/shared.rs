@@ -155,7 +155,11 @@ impl Shared {
             return true;
         }
         let until = self.until.load(Ordering::Relaxed);
-        let now = if until == NEVER { 0 } else { self.now() };
+        if until == NEVER {
+            self.refusals.add(); // there is no time by which to find a storm
+            return true;
+        }
+        let now = self.now();
         let is_certain = now < until;
         if is_certain {
             self.refusals.add_timed(now);

@@ -318,6 +318,27 @@ fn with_a_coarse_clock_at_most_fifteen_calls_more_are_refused_after_a_storm() {
     assert_eq!(breaker.snapshot().refused, 100 + refused as u64);
 }
 
+#[test]
+fn with_a_coarse_clock_refusals_while_it_is_forced_open_are_no_storm_if_they_are_rare() {
+    for more in 0..16 {
+        let (breaker, hand) = timed(quick().coarse_clock());
+        breaker.open();
+        for _ in 0..1_000 {
+            assert!(good(&breaker).is_err());
+            hand.advance(Duration::from_nanos(10));
+        }
+        breaker.force_open();
+        for _ in 0..100 + more {
+            assert!(good(&breaker).is_err());
+            hand.advance(SECOND);
+        }
+        breaker.open();
+        hand.advance(SECOND);
+        assert_eq!(good(&breaker), Ok(()));
+        assert_eq!(breaker.snapshot().refused, 1_100 + more);
+    }
+}
+
 /// So many threads at once, each with its number.
 fn threads(number: usize, work: impl Fn(usize) + Sync) {
     let start = Barrier::new(number);
