@@ -242,6 +242,8 @@ impl<F: FnMut(&TaskContext<'_>) + Send + 'static> Beat<F> {
     fn refused(&self, crew: &Crew, run: &dyn Job, why: impl FnOnce(&dyn Job) -> TaskError) {
         if run.head().claim() {
             run.end(&crew.shared, why(run));
+        } else {
+            crew.was_husk(); // who cancelled it counts one, and it is not in the queue
         }
     }
 
@@ -304,5 +306,40 @@ impl<F: FnMut(&TaskContext<'_>) + Send + 'static> Beating for Beat<F> {
         let run = state.run.clone();
         drop(state);
         run?.upgrade()
+    }
+}
+
+#[cfg(all(test, not(underpin_loom)))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_run_that_is_cancelled_before_a_pool_that_is_gone_refuses_it_gives_no_room_for_ever() {
+        let pool = TaskPool::builder("work").queue(1).build().expect("it makes sense");
+        let (crew, work) = (&pool.0, Mutex::new(Some(|_: &TaskContext<'_>| ())));
+        let schedule = Schedule::new(Period::rate(Duration::from_secs(1)), crew.shared.clock.now());
+        let state = State {
+            schedule,
+            counts: PeriodicCounts::default(),
+            run: None,
+            is_cancelled: false,
+            ended: None,
+        };
+        let beat = Arc::new(Beat {
+            name: "tick".into(),
+            work,
+            state: Mutex::new(state),
+            crew: Arc::downgrade(crew),
+        });
+        let (run, due) = beat.next().expect("it goes on");
+        let ticking = Periodic { beat: Arc::clone(&beat) as Arc<dyn Beating>, crew: Arc::clone(crew) };
+        ticking.cancel();
+        crew.close();
+        assert!(crew.again(Arc::clone(&run), due).is_err(), "it is gone");
+        beat.refused(crew, &*run, |run| crew.shared.stopped(run.head()));
+        crew.resume(); // another supervisor begins
+        pool.spawn("one", || ()).detach();
+        assert_eq!(pool.snapshot().queued, 1);
     }
 }

@@ -98,6 +98,27 @@ mod tests {
     use crate::tasks::TaskPool;
 
     #[test]
+    fn a_pool_that_was_terminated_is_free_and_its_supervisor_may_come_back_when_it_is_free_again() {
+        let tasks = TaskPool::builder("work").elastic(1..=2).build().expect("it makes sense");
+        let start = || Supervisor::new("app").supervisor(tasks.supervisor()).start();
+        let app = start().expect("it starts");
+        app.terminate_child("work").expect("it is there");
+        assert_eq!(tasks.0.tenure.0.lock().children, 0);
+        let other = start().expect("nobody is there");
+        assert!(app.restart_child("work").is_err(), "another runs");
+        assert_eq!(tasks.snapshot().threads, 1);
+        assert_eq!(tasks.spawn("one", || 7).join(), Ok(7));
+        drop(other);
+        app.restart_child("work").expect("nobody is there");
+        assert_eq!(tasks.spawn("one", || 7).join(), Ok(7));
+        app.terminate_child("work").expect("it is there");
+        app.delete_child("work").expect("it is there");
+        let other = start().expect("nobody is there");
+        assert_eq!(tasks.spawn("one", || 7).join(), Ok(7));
+        drop(other);
+    }
+
+    #[test]
     fn a_child_is_there_once_however_often_it_begins_until_it_is_gone() {
         let tasks = TaskPool::builder("work").threads(2).build().expect("it makes sense");
         let children = || tasks.0.tenure.0.lock().children;
