@@ -1,30 +1,28 @@
 //! What a pool is inside: the desk behind its lock, and those who are called.
+//!
+//! Tasks come by [`intake`]; workers take them here; [`guests`] run them on other threads.
+
+mod guests;
+mod intake;
 
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
 
-use super::desk::{Call, Desk, Refusal, Waiting};
+use super::desk::{Call, Desk, Waiting};
 use super::error::TaskError;
 use super::head::Key;
-use super::job::{Answer, Held, Job};
+use super::job::{Held, Job};
 use super::keeper::Order;
-use super::overflow::Overflow;
 use super::settings::Settings;
 use super::shared::{Shared, name, tally};
 use super::tenure::Tenure;
 use super::worker::Look;
 use crate::service::core::Core;
-use crate::service::deadline::Deadline;
 use crate::service::exit::Lifecycle;
 use crate::service::handle::Handle;
 use crate::service::scope;
-use crate::service::wait::{SenderQueue, gather, yield_as_sender};
+use crate::service::wait::{SenderQueue, gather};
 use crate::sync::{AtomicU64, Mutex, Ordering};
-
-/// Where a queue is full, husks are thrown out once there is one among so many: so each costs as many looks, however long the
-/// queue.
-const MOST_BESIDE_A_HUSK: usize = 8;
 
 /// What all handles of a pool share with its workers.
 #[repr(C)]
@@ -87,145 +85,6 @@ impl Crew {
         }
     }
 
-    // ---- tasks come ----------------------------------------------------------------------
-
-    /// Takes a task in, and waits for room as the rule says; the task that is not taken was not touched.
-    pub(super) fn submit(&self, job: Held, due: Option<Instant>, overflow: Overflow) -> Result<(), Refusal> {
-        if scope::is_fenced() {
-            return Err(Refusal::Closed);
-        }
-        let waiting = self.waiting(job);
-        match self.offer(waiting, due) {
-            Ok(()) => {
-                self.shared.calm();
-                Ok(())
-            }
-            Err((waiting, Refusal::Full)) => self.overflowed(waiting, due, overflow),
-            Err((_, refusal)) => Err(refusal),
-        }
-    }
-
-    #[inline]
-    fn waiting(&self, job: Held) -> Waiting<Held> {
-        let key = self.settings.per_key.and_then(|_| job.head().key.clone());
-        Waiting::new(job, key)
-    }
-
-    #[inline]
-    fn offer(&self, waiting: Waiting<Held>, due: Option<Instant>) -> Result<(), (Waiting<Held>, Refusal)> {
-        if let Some(due) = due {
-            return self.offer_later(waiting, due);
-        }
-        let call = self.desk(|desk| desk.submit(waiting))?;
-        self.call(call);
-        Ok(())
-    }
-
-    fn offer_later(&self, waiting: Waiting<Held>, due: Instant) -> Result<(), (Waiting<Held>, Refusal)> {
-        if self.desk(|desk| desk.submit_at(due, waiting))? {
-            self.order(Order::Look);
-        }
-        Ok(())
-    }
-
-    /// Takes the next run of a periodic task in. It had a place before, and has it again.
-    pub(super) fn again(&self, job: Held, due: Instant) -> Result<(), Refusal> {
-        let waiting = self.waiting(job);
-        if self.desk(|desk| desk.submit_again(due, waiting)).map_err(|(_, refusal)| refusal)? {
-            self.order(Order::Look);
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn overflowed(
-        &self,
-        waiting: Waiting<Held>,
-        due: Option<Instant>,
-        overflow: Overflow,
-    ) -> Result<(), Refusal> {
-        let waiting = match self.offer_beside_husks(waiting, due) {
-            Err((waiting, Refusal::Full)) => waiting,
-            settled => return settled.map_err(|(_, refusal)| refusal),
-        };
-        match overflow {
-            Overflow::Shed => Err(Refusal::Full),
-            Overflow::Block(patience) => self.block(waiting, due, patience),
-            Overflow::CallerRuns if due.is_none() && self.run_here(&*waiting.job) => {
-                tally(&self.shared.counts.caller_ran);
-                Ok(())
-            }
-            Overflow::CallerRuns => Err(Refusal::Full),
-        }
-    }
-
-    /// Once more, beside those that somebody else has claimed.
-    fn offer_beside_husks(&self, waiting: Waiting<Held>, due: Option<Instant>) -> Offered {
-        let Some(due) = due else {
-            self.call(self.beside_husks(|desk| desk.submit(waiting))?);
-            return Ok(());
-        };
-        if self.beside_husks(|desk| desk.submit_at(due, waiting))? {
-            self.order(Order::Look);
-        }
-        Ok(())
-    }
-
-    fn beside_husks<R>(&self, come: impl FnOnce(&mut Desk<Held>) -> R) -> R {
-        let (result, thrown) = self.desk(|desk| {
-            let thrown = self.sweep(desk);
-            let husks = self.husks_among(desk.waiting());
-            (desk.beside(husks, come), thrown)
-        });
-        drop(thrown); // under no lock
-        result
-    }
-
-    /// Throws husks out, if they are many: to look for a few among many would cost more each time.
-    fn sweep(&self, desk: &mut Desk<Held>) -> Vec<Waiting<Held>> {
-        let waiting = desk.waiting();
-        if MOST_BESIDE_A_HUSK * self.husks_among(waiting) < waiting {
-            return Vec::new();
-        }
-        let thrown = desk.purge(|job| !job.head().is_claimed());
-        self.husks.fetch_sub(thrown.len() as u64, Ordering::Relaxed);
-        thrown
-    }
-
-    fn block(&self, waiting: Waiting<Held>, due: Option<Instant>, patience: Duration) -> Result<(), Refusal> {
-        let clock = &self.shared.clock;
-        let until = scope::within_the_callers(Deadline::from(clock.now(), patience), || clock.now());
-        let mut outcome = Err((waiting, Refusal::Full));
-        yield_as_sender(|| {
-            outcome = self.once_more(std::mem::replace(&mut outcome, Ok(())), due);
-            !is_full(&outcome)
-        });
-        while is_full(&outcome) {
-            let place = self.senders.join();
-            outcome = self.once_more(outcome, due);
-            while is_full(&outcome) && !place.is_called() {
-                if until.has_passed(self.shared.clock.now()) {
-                    self.senders.leave(&place); // a call that came just now goes to the next
-                    return Err(Refusal::Full);
-                }
-                self.shared.clock.park(until.instant());
-            }
-            if is_full(&outcome) {
-                outcome = self.once_more(outcome, due); // called
-            } else {
-                self.senders.leave(&place);
-            }
-        }
-        outcome.map_err(|(_, refusal)| refusal)
-    }
-
-    fn once_more(&self, outcome: Offered, due: Option<Instant>) -> Offered {
-        match outcome {
-            Err((waiting, Refusal::Full)) => self.offer_beside_husks(waiting, due),
-            settled => settled,
-        }
-    }
-
     // ---- tasks go ------------------------------------------------------------------------
 
     /// A worker's next task. What it has done is counted first, under the same lock.
@@ -258,81 +117,6 @@ impl Crew {
     /// A task that a worker took was somebody else's.
     pub(super) fn was_husk(&self) {
         self.husks.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Runs a task on the thread of whoever spawns it, for it did not get into the queue. `false` if its key does not allow that.
-    fn run_here(&self, job: &dyn Job) -> bool {
-        let run = || {
-            job.head().claim();
-            job.run(&self.shared);
-        };
-        !self.shared.is_halting() && self.by_a_guest(job, run).is_some()
-    }
-
-    /// Runs a task on the thread of its joiner, if nobody has it and its key allows that.
-    #[inline]
-    pub(super) fn run_for_joiner<T>(&self, answer: &dyn Answer<T>) -> Option<Result<T, TaskError>> {
-        if self.is_no_place_for(answer.as_job()) {
-            return None;
-        }
-        self.by_a_guest(answer.as_job(), || {
-            self.claim_for_joiner(answer.as_job()).then(|| answer.run_for_joiner(&self.shared))
-        })
-        .flatten()
-    }
-
-    /// Runs a task on the thread of whoever waits for its end, as [`run_for_joiner`](Self::run_for_joiner); one that is not queued waits for
-    /// room. Whether it did.
-    pub(super) fn run_for_waiter(&self, job: &dyn Job, is_queued: bool) -> bool {
-        if self.is_no_place_for(job) {
-            return false;
-        }
-        let run = || {
-            let is_mine = if is_queued { self.claim_for_joiner(job) } else { job.head().claim() };
-            if is_mine {
-                job.run(&self.shared);
-            }
-            is_mine
-        };
-        self.by_a_guest(job, run) == Some(true)
-    }
-
-    /// Whether whoever waits for a task need not try to run it. Where it has no key the claim itself is the look.
-    #[inline]
-    fn is_no_place_for(&self, job: &dyn Job) -> bool {
-        let is_taken = self.key(job).is_some() && job.head().is_claimed();
-        is_taken || self.shared.is_halting() || scope::is_fenced()
-    }
-
-    /// What a thread does that is none of the pool's, as its key allows.
-    #[inline]
-    fn by_a_guest<R>(&self, job: &dyn Job, run: impl FnOnce() -> R) -> Option<R> {
-        let key = self.key(job);
-        if key.is_some_and(|key| !self.desk(|desk| desk.begin_key(key))) {
-            return None;
-        }
-        let result = run(); // panics are contained inside
-        if let Some(key) = key {
-            self.call(self.desk(|desk| desk.end_key(key)));
-        }
-        Some(result)
-    }
-
-    /// Claims a task, and takes it out of the queue if that is easily done; else it is a husk from now on.
-    #[inline]
-    fn claim_for_joiner(&self, job: &dyn Job) -> bool {
-        if !job.head().claim() {
-            return false;
-        }
-        let me = std::ptr::from_ref(job).cast::<()>();
-        let withdrawn = self.desk(|desk| desk.withdraw(|held| Arc::as_ptr(held).cast::<()>() == me));
-        if withdrawn.is_some() {
-            self.senders.call_one();
-        } else {
-            tally(&self.shared.counts.joined);
-            self.left_husk();
-        }
-        true
     }
 
     /// A task that waits was claimed by one who is no worker: there is room.
@@ -460,12 +244,6 @@ impl Crew {
             self.left_husk();
         }
     }
-}
-
-type Offered = Result<(), (Waiting<Held>, Refusal)>;
-
-fn is_full(outcome: &Offered) -> bool {
-    matches!(outcome, Err((_, Refusal::Full)))
 }
 
 #[cfg(all(test, not(underpin_loom)))]

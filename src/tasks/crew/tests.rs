@@ -2,15 +2,20 @@
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
 
+use super::intake::MOST_BESIDE_A_HUSK;
 use super::*;
+use crate::service::deadline::Deadline;
 use crate::supervisor::owner::SupervisorHandle;
 use crate::supervisor::reference::SupervisorRef;
 use crate::supervisor::settings::ChildSettings;
 use crate::supervisor::supervisor::Supervisor;
 use crate::sync::Clock;
+use crate::tasks::desk::Refusal;
 use crate::tasks::head::Head;
 use crate::tasks::job::{Cell, Plain};
+use crate::tasks::overflow::Overflow;
 use crate::tasks::worker::Worker;
 use crate::tasks::{TaskPool, TaskPoolBuilder};
 use crate::testing::Simulation;
