@@ -32,6 +32,12 @@ impl Waiting {
 }
 
 impl SenderQueue {
+    /// Whether somebody waits.
+    #[cfg(all(test, feature = "tasks", not(underpin_loom)))]
+    pub(crate) fn has_somebody(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) != 0
+    }
+
     /// Joins the queue. The caller looks for space once more before it parks.
     pub(crate) fn join(&self) -> Arc<Waiting> {
         let thread = sync::current_thread();

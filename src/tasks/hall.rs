@@ -215,11 +215,14 @@ mod tests {
     use super::*;
     use crate::service::deadline::Deadline;
     use crate::tasks::head::Head;
-    use crate::tasks::job::{Cell, Plain};
+    use crate::tasks::job::{Answer, Cell, Plain};
+
+    fn head() -> Head {
+        Head::new("one".into(), None, Deadline::unbounded())
+    }
 
     fn job<'a, T: Send + 'a>(work: impl FnOnce() -> T + Send + 'a) -> HeldFor<'a> {
-        let head = Head::new("one".into(), None, Deadline::unbounded());
-        Arc::new(Cell::new(head, Plain(work)))
+        Arc::new(Cell::new(head(), Plain(work)))
     }
 
     fn counting(ran: &AtomicUsize) -> HeldFor<'_> {
@@ -252,6 +255,42 @@ mod tests {
         }
         let wanted = [(); 3].map(|()| hall.submit(counting(&ran)));
         assert_eq!((wanted, hall.hire()), ([Ok(false), Ok(false), Ok(true)], Some(2)));
+    }
+
+    #[test]
+    fn a_thread_that_was_called_calls_the_next() {
+        let met = AtomicUsize::new(0);
+        let until = |is_so: &dyn Fn() -> bool| {
+            let clock = Clock::system();
+            let end = clock.now() + Duration::from_secs(20);
+            while !is_so() && clock.now() < end {
+                std::thread::yield_now();
+            }
+        };
+        let meet = || {
+            met.fetch_add(1, Ordering::SeqCst);
+            until(&|| met.load(Ordering::SeqCst) == 2);
+            met.load(Ordering::SeqCst)
+        };
+        let hall = Hall::new(2);
+        let both = [(); 2].map(|()| Arc::new(Cell::new(head(), Plain(&meet))));
+        std::thread::scope(|scope| {
+            (0..2).for_each(|worker| {
+                _ = scope.spawn({
+                    let hall = &hall;
+                    move || hall.work(worker)
+                })
+            });
+            until(&|| hall.inside.lock().desk.idle() == 2);
+            let calls = {
+                let desk = &mut hall.inside.lock().desk;
+                both.clone().map(|job| desk.submit(Waiting::new(job as HeldFor<'_>, None)).ok()?.wake)
+            };
+            calls.into_iter().flatten().for_each(|worker| hall.wake(worker));
+            until(&|| both.iter().all(|job| job.head().is_done()));
+            hall.leave();
+        });
+        assert_eq!(both.map(|job| job.take()), [Some(Ok(2)), Some(Ok(2))]);
     }
 
     #[test]

@@ -206,6 +206,18 @@ fn so_many_that_wait_for_each_other_meet_where_some_threads_are_idle_and_others_
     drop(app);
 }
 
+#[test]
+fn who_is_given_up_frees_its_own_seat_alone() {
+    let (tasks, _, app) = started(TaskPool::builder("work").threads(1));
+    let crew = &tasks.0;
+    let core = Arc::downgrade(crew.hands[0].lock().as_ref().expect("it has begun").core());
+    crew.given_up(0, &Weak::new());
+    assert_eq!(tasks.snapshot().threads, 1, "another has it by now");
+    crew.given_up(0, &core);
+    assert_eq!(tasks.snapshot().threads, 0);
+    drop(app);
+}
+
 /// Two threads that are idle, of which the first to be called is given.
 fn two_idle() -> (TaskPool, Handle<Look>, SupervisorHandle) {
     let (tasks, _, app) = started(TaskPool::builder("work").threads(2));
@@ -214,6 +226,28 @@ fn two_idle() -> (TaskPool, Handle<Look>, SupervisorHandle) {
     let first = crew.desk(|desk| desk.first_idle().expect("both are"));
     let hand = crew.hands[first].lock().clone().expect("it has begun");
     (tasks, hand, app)
+}
+
+#[test]
+fn who_was_suspended_when_it_is_called_keeps_no_task_waiting() {
+    let (tasks, hand, app) = two_idle();
+    hand.sys().suspend().expect("it is idle");
+    let task = tasks.spawn("one", || 7);
+    assert!(task.wait(FAR), "{:?}", tasks.snapshot());
+    drop(app);
+}
+
+#[test]
+fn who_waits_for_room_is_called_when_one_that_waits_is_cancelled() {
+    let tasks = TaskPool::builder("work").queue(3).overflow(Overflow::Block(FAR)).build().expect("sense");
+    let waiting = [(); 3].map(|()| tasks.spawn("waits", || ()));
+    for task in &waiting {
+        let pool = tasks.clone();
+        let sender = std::thread::spawn(move || pool.try_spawn("late", || ()).is_ok());
+        until(|| tasks.0.senders.has_somebody());
+        task.cancel();
+        assert!(sender.join().expect("no panic"), "there is room");
+    }
 }
 
 #[test]
