@@ -660,3 +660,14 @@ fn whatever_a_sink_does_each_line_is_accounted_for() {
     unique.dedup();
     assert_eq!(unique.len(), frames.len(), "none comes twice");
 }
+
+#[test]
+fn forwarders_that_are_not_there_cannot_be_crashed() {
+    let said = run(&["--chaos-forward", "5", "/dev/null"]);
+    assert_eq!((said.code, said.stderr.lines().count()), (Some(2), 1), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("--chaos-forward") && said.stderr.contains("it needs --forward"),
+        "{}",
+        said.stderr
+    );
+}

@@ -24,7 +24,8 @@ collector [OPTIONS] [FILE ...]
                       each write to disk; needs --data
   --chaos EVERY_MS    crash a random parser so often, while it handles a message
   --chaos-forward EVERY_MS
-                      crash a random forwarder so often, with a line in its hands, which fails
+                      crash a random forwarder so often, with a line in its hands, which fails; needs
+                      a sink to forward to
   --hang EVERY_MS     have a random parser hang so often, for 4 s: it is given up, another goes on
   --demo [LINES]      send so many numbered lines through itself under chaos, and check (200000)
   --help

@@ -97,6 +97,9 @@ pub(crate) fn plant(
     };
     let alarms = alarms::spec(&health, means);
     let forwarding = Forwarding::new(config, stats, Arc::new(Bell::new(alarms.handle())))?;
+    if args.chaos_forward.is_some() && forwarding.is_none() {
+        return Err("--chaos-forward: nothing is forwarded: it needs --forward, or forward.address".into());
+    }
     let (pipeline, parts) = pipeline(args, config, stats, archive.store(), &telemetry, &forwarding);
     let board = args.ack.then(Board::default);
     let medic = args.hang.map(|_| medic::spec(pipeline.reference()));
