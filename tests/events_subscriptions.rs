@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use common::{LONG, MS, SECOND, aside};
 use events_common::*;
+#[cfg(feature = "journal")]
 use proptest::prelude::*;
 use underpin::events::*;
 use underpin::testing::Simulation;

@@ -140,6 +140,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "journal")]
     #[test]
     fn what_a_journal_says_counts_where_it_is_farther() {
         let (mut streams, stream) = (Streams::new(1), "s".into());

@@ -12,7 +12,9 @@
 
 pub(crate) use super::gate::Gate;
 pub(crate) use super::senders::SenderQueue;
-pub(crate) use super::spinner::{Spinner, gather, spin_as_caller, yield_as_sender};
+#[cfg(feature = "tasks")]
+pub(crate) use super::spinner::gather;
+pub(crate) use super::spinner::{Spinner, spin_as_caller, yield_as_sender};
 pub(crate) use super::wake::WakeCell;
 
 /// How a thread waits before it parks.
