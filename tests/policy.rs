@@ -14,6 +14,7 @@ use underpin::resilience::{
     NoRetry, Policy, PolicyError, PolicySettings, RateSettings, RetrySettings, Schedule, ServedFrom,
     SheddingSettings, Sink, StopSignal,
 };
+use underpin::testing::Simulation;
 use underpin::{Clock, Context, ErrorKind, ManualClock, Next, Reply, Service, Supervisor, child};
 
 const MS: Duration = Duration::from_millis(1);
@@ -91,16 +92,17 @@ fn timed(settings: PolicySettings) -> (Policy, ManualClock, Arc<Heard>) {
     (builder.build().expect("the settings are good"), hand, heard)
 }
 
-/// Runs `work` on a thread of its own, and moves the clock by `step` as long as it has not ended.
-fn in_simulated_time<R: Send>(hand: &ManualClock, step: Duration, work: impl FnOnce() -> R + Send) -> R {
-    thread::scope(|scope| {
-        let worker = scope.spawn(work);
-        while !worker.is_finished() {
-            hand.advance(step);
-            thread::yield_now();
-        }
-        worker.join().expect("no panic")
-    })
+/// Asks in vain, in a service: what it waits for takes simulated time alone.
+struct Asker(Policy);
+
+impl Service for Asker {
+    type Msg = Reply<PolicyError<ErrorKind>>;
+    type Error = Infallible;
+
+    fn handle(&mut self, reply: Self::Msg, _: &mut Context<Self>) -> Result<Next, Infallible> {
+        reply.send(self.0.run(|_| Err::<(), _>(ErrorKind::Transient)).expect_err("it never succeeds"));
+        Ok(Next::Continue)
+    }
 }
 
 #[test]
@@ -169,13 +171,16 @@ fn delays_and_waits_go_by_the_clock_of_the_policy_and_end_with_its_time_budget()
     let retry =
         RetrySettings { max_attempts: 100, schedule: Schedule::constant(500 * MS), ..Default::default() };
     let settings = PolicySettings { time_budget: Some(2 * SECOND), retry: Some(retry), ..Default::default() };
-    let (policy, hand, _) = timed(settings);
-    let error = in_simulated_time(&hand, 50 * MS, || policy.run(|_| Err::<(), _>(ErrorKind::Transient)));
-    let error = error.expect_err("it never succeeds");
+    let sim = Simulation::new(1);
+    let policy = Policy::builder("peer").settings(settings).clock(sim.clock()).build().expect("it is good");
+    let asker = child("asker", move || Asker(policy.clone()));
+    let handle = asker.handle();
+    let app = sim.start(Supervisor::new("app").child(asker)).expect("it starts");
+    let error = handle.call(|reply| reply).expect("it answers");
     assert!(matches!(error, PolicyError::TimedOut { source: Some(ErrorKind::Transient), .. }), "{error:?}");
     let trail = error.trail();
-    assert!((2..=4).contains(&trail.attempts), "{trail:?}");
-    assert!(trail.waited >= (trail.attempts - 1) * 500 * MS, "{trail:?}");
+    assert_eq!((trail.attempts, trail.waited), (4, 1500 * MS), "{trail:?}");
+    assert!(app.shutdown(SECOND).is_clean());
 }
 
 #[test]
