@@ -329,7 +329,9 @@ impl<J> Desk<J> {
             return Call::default();
         }
         let hire = !self.is_hiring && self.wants_one_more();
-        self.is_hiring |= hire;
+        if hire {
+            self.is_hiring = true; // written only then: else each task that comes takes its line from the workers
+        }
         Call { hire, ..self.call_idle() }
     }
 

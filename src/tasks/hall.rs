@@ -217,6 +217,15 @@ mod tests {
     use crate::tasks::head::Head;
     use crate::tasks::job::{Cell, Plain};
 
+    /// Waits until it is so, 20 s at most: what is asserted next says whether it is.
+    fn until(is_so: impl Fn() -> bool) {
+        let clock = Clock::system();
+        let end = clock.now() + Duration::from_secs(20);
+        while !is_so() && clock.now() < end {
+            std::thread::yield_now();
+        }
+    }
+
     fn head() -> Head {
         Head::new("one".into(), None, Deadline::unbounded())
     }
@@ -260,16 +269,9 @@ mod tests {
     #[test]
     fn a_thread_that_was_called_calls_the_next() {
         let met = AtomicUsize::new(0);
-        let until = |is_so: &dyn Fn() -> bool| {
-            let clock = Clock::system();
-            let end = clock.now() + Duration::from_secs(20);
-            while !is_so() && clock.now() < end {
-                std::thread::yield_now();
-            }
-        };
         let meet = || {
             met.fetch_add(1, Ordering::SeqCst);
-            until(&|| met.load(Ordering::SeqCst) == 2);
+            until(|| met.load(Ordering::SeqCst) == 2);
         };
         let hall = Hall::new(2);
         let both = [(); 2].map(|()| Arc::new(Cell::new(head(), Plain(&meet))));
@@ -278,13 +280,13 @@ mod tests {
                 let hall = &hall;
                 scope.spawn(move || hall.work(worker));
             }
-            until(&|| hall.inside.lock().desk.idle() == 2);
+            until(|| hall.inside.lock().desk.idle() == 2);
             let calls = {
                 let desk = &mut hall.inside.lock().desk;
                 both.clone().map(|job| desk.submit(Waiting::new(job as HeldFor<'_>, None)).ok()?.wake)
             };
             calls.into_iter().flatten().for_each(|worker| hall.wake(worker));
-            until(&|| met.load(Ordering::SeqCst) == 2);
+            until(|| met.load(Ordering::SeqCst) == 2);
             let have_met = met.load(Ordering::SeqCst) == 2; // before the one who leaves takes part
             hall.leave();
             have_met
@@ -339,16 +341,11 @@ mod tests {
         };
         assert!(hall.submit(job(bring)).is_ok());
         assert_eq!(hall.hire(), Some(0));
-        let until = |is_so: fn(&Desk<HeldFor<'static>>) -> bool| {
-            while !is_so(&hall.inside.lock().desk) {
-                std::thread::yield_now();
-            }
-        };
         std::thread::scope(|scope| {
             scope.spawn(|| hall.work(0));
-            until(|desk| desk.figures.running == 1);
+            until(|| hall.inside.lock().desk.figures.running == 1);
             scope.spawn(|| hall.leave());
-            until(|desk| desk.idle() == 1); // it finds nothing
+            until(|| hall.inside.lock().desk.idle() == 1); // it finds nothing
             go.send(()).expect("it waits");
             assert_eq!([told.recv(), told.recv()], [Ok(Ok(())), Ok(Ok(()))], "both run at once");
         });

@@ -135,15 +135,8 @@ impl TaskPool {
     ) -> Periodic {
         let crew = &self.0;
         let schedule = Schedule::new(period, crew.shared.clock.now());
-        let state = State {
-            schedule,
-            counts: PeriodicCounts::default(),
-            run: None,
-            is_cancelled: false,
-            ended: None,
-        };
         let (name, work, crew_of) = (name.into(), Mutex::new(Some(work)), Arc::downgrade(crew));
-        let beat = Arc::new(Beat { name, work, state: Mutex::new(state), crew: crew_of });
+        let beat = Arc::new(Beat { name, work, state: Mutex::new(State::new(schedule)), crew: crew_of });
         beat.start(crew);
         Periodic { beat, crew: Arc::clone(crew) }
     }
@@ -176,6 +169,12 @@ struct State {
     run: Option<Weak<dyn Job>>,
     is_cancelled: bool,
     ended: Option<TaskError>,
+}
+
+impl State {
+    fn new(schedule: Schedule) -> Self {
+        Self { schedule, counts: PeriodicCounts::default(), run: None, is_cancelled: false, ended: None }
+    }
 }
 
 /// One run.
@@ -319,17 +318,10 @@ mod tests {
         let pool = TaskPool::builder("work").queue(1).build().expect("it makes sense");
         let (crew, work) = (&pool.0, Mutex::new(Some(|_: &TaskContext<'_>| ())));
         let schedule = Schedule::new(Period::rate(Duration::from_secs(1)), crew.shared.clock.now());
-        let state = State {
-            schedule,
-            counts: PeriodicCounts::default(),
-            run: None,
-            is_cancelled: false,
-            ended: None,
-        };
         let beat = Arc::new(Beat {
             name: "tick".into(),
             work,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(schedule)),
             crew: Arc::downgrade(crew),
         });
         let (run, due) = beat.next().expect("it goes on");
