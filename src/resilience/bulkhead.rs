@@ -293,21 +293,23 @@ impl Inside {
             drop(seats);
             seats = self.seats.lock();
         }
+        // The wait begins before anybody can see that somebody waits: time that passes from there on counts.
+        let began = self.clock.now();
         let waiting = Arc::new(Waiting { thread: sync::current_thread(), word: AtomicU64::new(WAIT) });
         seats.queue_up(weight, Arc::clone(&waiting));
         drop(seats);
-        self.wait(weight, &waiting, patience, stop)
+        self.wait(weight, &waiting, began, patience, stop)
     }
 
     fn wait(
         &self,
         weight: u32,
         me: &Arc<Waiting>,
+        began: Instant,
         patience: Patience,
         stop: Option<&StopSignal>,
     ) -> Result<Duration, BulkheadError> {
         let _watch = stop.map(StopSignal::watch);
-        let began = self.clock.now();
         let end = patience.deadline(began).instant();
         let is_over =
             || end.is_some_and(|end| self.clock.now() >= end) || stop.is_some_and(StopSignal::is_stopped);

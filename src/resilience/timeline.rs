@@ -43,11 +43,13 @@ impl Timeline {
     /// Parks the thread until then.
     pub(crate) fn wait(&self, until: u64) {
         loop {
+            // Read first: what passes between the two looks makes the park end early, never late.
+            let moment = self.clock.now();
             let left = until.saturating_sub(self.now());
             if left == 0 {
                 return;
             }
-            self.clock.park(self.clock.now().checked_add(Duration::from_nanos(left)));
+            self.clock.park(moment.checked_add(Duration::from_nanos(left)));
         }
     }
 }
@@ -59,8 +61,42 @@ pub(crate) fn nanos(time: Duration) -> u64 {
 
 #[cfg(all(test, not(underpin_loom)))]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
     use super::*;
     use crate::service::deadline::Deadline;
+    use crate::sync::{Ordering, Pace, Tally};
+
+    /// A clock that goes on by a second at each look, and until when somebody parked.
+    #[derive(Debug)]
+    struct Hasty {
+        start: Instant,
+        seconds: Tally,
+        parked: Tally,
+    }
+
+    impl Pace for Hasty {
+        fn now(&self) -> Instant {
+            self.start + Duration::from_secs(self.seconds.fetch_add(1, Ordering::SeqCst))
+        }
+
+        fn park(&self, deadline: Option<Instant>) {
+            let end = deadline.expect("the wait has an end").saturating_duration_since(self.start).as_secs();
+            self.seconds.fetch_max(end, Ordering::SeqCst);
+            self.parked.fetch_max(end, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn time_that_passes_while_somebody_begins_to_wait_makes_no_wait_longer() {
+        let start = Clock::system().now();
+        let hasty = Arc::new(Hasty { start, seconds: Tally::new(0), parked: Tally::new(0) });
+        let time = Timeline::new(Clock::paced(Arc::clone(&hasty) as Arc<dyn Pace>));
+        time.wait(nanos(Duration::from_secs(100)));
+        assert!((90..=100).contains(&hasty.parked.load(Ordering::SeqCst)), "{hasty:?}");
+        assert!(hasty.seconds.load(Ordering::SeqCst) >= 100, "{hasty:?}");
+    }
 
     #[test]
     fn the_end_of_a_wait_is_not_before_now() {
