@@ -532,7 +532,6 @@ fn a_service_that_waits_for_something_else_is_named() {
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let receiver = Mutex::new(receiver);
     let sim = Simulation::new(1);
-    sim.patience(MS * 20);
     let stuck = doer("stuck", move |_, ()| {
         let _ = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(LONG);
         Next::Continue
@@ -540,9 +539,10 @@ fn a_service_that_waits_for_something_else_is_named() {
     let (handle, other) = (stuck.handle(), Crasher::new().child("other"));
     let fine = other.handle();
     let app = sim.start(Supervisor::new("app").child(stuck).child(other)).expect("starts");
+    sim.patience(MS * 200);
     handle.cast(()).expect("accepted");
     let text = fails(|| sim.run_until_idle());
-    assert!(text.contains("`stuck` kept the turn for 20ms"), "{text}");
+    assert!(text.contains("`stuck` kept the turn for 200ms"), "{text}");
     assert_eq!(fine.call(Order::Epoch).expect("the rest goes on"), 1);
     let report = app.shutdown(60 * SECOND);
     assert_eq!(report.unstopped.len(), 1, "{report}");
