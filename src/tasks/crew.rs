@@ -73,6 +73,12 @@ impl Crew {
         look(&mut self.desk.lock())
     }
 
+    /// The same, of a worker or the keeper, unless it was abandoned: then it is its successor's to say. Who was not by then, under this
+    /// lock, has no successor yet.
+    pub(super) fn desk_of_mine<R>(&self, look: impl FnOnce(&mut Desk<Held>) -> R) -> Option<R> {
+        self.desk(|desk| (!scope::is_fenced()).then(|| look(desk)))
+    }
+
     /// The same, of a worker between two tasks: it lets whoever is at the desk go on first, so that not each small task of a stream costs
     /// both of them a turn of the lock.
     fn desk_politely<R>(&self, look: impl FnOnce(&mut Desk<Held>) -> R) -> R {
@@ -159,8 +165,8 @@ impl Crew {
 
     /// A worker is suspended: it may have been called before that, and not have come.
     pub(super) fn stands_by(&self, worker: usize) {
-        if !scope::is_fenced() {
-            self.call(self.desk(|desk| desk.passed_over(worker)));
+        if let Some(call) = self.desk_of_mine(|desk| desk.passed_over(worker)) {
+            self.call(call);
         }
     }
 
@@ -185,37 +191,55 @@ impl Crew {
 
     // ---- workers and the keeper ----------------------------------------------------------
 
+    // A hand is locked before the desk, and both until its seat says the same.
+
     pub(super) fn arrived(&self, worker: usize, hand: Handle<Look>) {
-        let before = self.hands[worker].lock().replace(hand);
-        drop(before);
+        let mut place = self.hands[worker].lock();
+        let before = place.replace(hand);
         self.desk(|desk| desk.arrived(worker));
+        drop(place);
+        drop(before); // under no lock
     }
 
+    /// A worker goes, unless its seat is its successor's.
     pub(super) fn left(&self, worker: usize) {
-        self.call(self.desk(|desk| desk.left(worker)));
-        let hand = self.hands[worker].lock().take();
+        let mut hand = self.hands[worker].lock();
+        let left = self.desk_of_mine(|desk| (desk.left(worker), hand.take()));
         drop(hand);
+        self.see_off(left);
     }
 
     /// A worker is gone for good: if it has not said so itself, its seat is free.
     pub(super) fn given_up(&self, worker: usize, core: &Weak<Core<Look>>) {
         let is_its = |hand: &Handle<Look>| std::ptr::eq(Arc::as_ptr(hand.core()), core.as_ptr());
-        let has_not_left = self.hands[worker].lock().as_ref().is_some_and(is_its);
-        if has_not_left {
-            self.left(worker);
+        let mut hand = self.hands[worker].lock();
+        let has_not_left = hand.as_ref().is_some_and(is_its);
+        let left = has_not_left.then(|| (self.desk(|desk| desk.left(worker)), hand.take()));
+        drop(hand);
+        self.see_off(left);
+    }
+
+    /// Under no lock.
+    fn see_off(&self, left: Option<(Call, Option<Handle<Look>>)>) {
+        if let Some((call, _hand)) = left {
+            self.call(call);
         }
     }
 
-    /// No task begins, and those that run are to end.
+    /// No task begins, and those that run are to end, unless a successor has them go on.
     pub(super) fn halt(&self) {
-        self.desk(|desk| desk.halt());
-        self.shared.set_halting(true);
+        self.desk_of_mine(|desk| {
+            desk.halt();
+            self.shared.set_halting(true);
+        });
     }
 
     pub(super) fn resume(&self) {
-        self.shared.set_halting(false);
-        let calls = self.desk(|desk| desk.resume());
-        calls.into_iter().for_each(|call| self.call(call));
+        let calls = self.desk_of_mine(|desk| {
+            self.shared.set_halting(false);
+            desk.resume()
+        });
+        calls.into_iter().flatten().for_each(|call| self.call(call));
     }
 
     /// The pool is gone for good: what waits ends, and nothing comes any more.

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use super::crew::Crew;
 use super::desk::Desk;
-use super::job::Held;
 use super::pool;
 use super::tenure::{Badge, Occupied};
 use crate::error::complain;
 use crate::service::context::Context;
 use crate::service::exit::Exit;
-use crate::service::scope;
 use crate::service::service::{Init, Next, Service};
 use crate::service::timers::TimerRef;
 use crate::supervisor::errors::StartChildError;
@@ -45,21 +43,15 @@ impl Keeper {
     }
 
     fn hire(&self, cx: &mut Context<Self>) {
-        while let Some(worker) = self.at_desk(Desk::hire).flatten() {
+        while let Some(worker) = self.crew.desk_of_mine(Desk::hire).flatten() {
             let spec = pool::worker(&self.crew, worker, self.badge.supervisor);
             if let Err(error) = self.workers.start_child(spec) {
-                if self.at_desk(|desk| desk.not_hired(worker, true)).is_some() {
+                if self.crew.desk_of_mine(|desk| desk.not_hired(worker, true)).is_some() {
                     cx.send_after(self.patience(&error), Order::Hire);
                 }
                 return;
             }
         }
-    }
-
-    /// Unless it was abandoned: then it is its successor who hires, and who has [begun anew](Desk::hire_anew) or is about to. That is
-    /// known under the lock of the desk.
-    fn at_desk<R>(&self, look: impl FnOnce(&mut Desk<Held>) -> R) -> Option<R> {
-        self.crew.desk(|desk| (!scope::is_fenced()).then(|| look(desk)))
     }
 
     /// How long until it is tried again.
@@ -91,7 +83,7 @@ impl Service for Keeper {
         self.badge.enter(cx.handle().core(), |crew| crew.close())?;
         let before = self.crew.keeper.lock().replace(cx.handle());
         drop(before);
-        self.crew.desk(|desk| desk.hire_anew());
+        self.crew.desk_of_mine(Desk::hire_anew);
         self.crew.resume();
         // Not here: the supervisor waits for this.
         cx.send_after(Duration::ZERO, Order::Hire);
@@ -108,10 +100,7 @@ impl Service for Keeper {
     }
 
     fn terminate(&mut self, _: &Exit) {
-        // What goes on after one that was abandoned is its successor's.
-        if !scope::is_fenced() {
-            self.crew.halt();
-        }
+        self.crew.halt();
     }
 
     fn label(order: &Order) -> &'static str {
@@ -126,6 +115,7 @@ impl Service for Keeper {
 mod tests {
     use super::*;
     use crate::service::incarnation::{Incarnation, Node};
+    use crate::service::scope;
     use crate::sync::Clock;
     use crate::tasks::TaskPool;
     use crate::tasks::worker::Worker;
@@ -139,9 +129,9 @@ mod tests {
         crew.desk(|desk| desk.arrived(0));
         let life = Incarnation::new(Node::new("one".into()), 1, Clock::system().now());
         scope::enter(&life, || {
-            assert_eq!(keeper.at_desk(|_| 7), Some(7));
+            assert_eq!(crew.desk_of_mine(|_| 7), Some(7));
             life.abandon();
-            assert_eq!(keeper.at_desk(|_| 7), None);
+            assert_eq!(crew.desk_of_mine(|_| 7), None);
             keeper.terminate(&Exit::Shutdown);
             worker.terminate(&Exit::Shutdown);
         });

@@ -115,10 +115,7 @@ impl Service for Worker {
     }
 
     fn terminate(&mut self, _: &Exit) {
-        // The seat of one that was abandoned is its successor's.
-        if !scope::is_fenced() {
-            self.crew.left(self.number);
-        }
+        self.crew.left(self.number);
     }
 
     fn label(_: &Look) -> &'static str {
