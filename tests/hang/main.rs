@@ -1,11 +1,11 @@
 //! Threads that do not come back: what is done about them, how they are counted, what they may
 //! still do.
 
-#[path = "../common/mod.rs"]
-mod common;
 #[cfg(unix)]
 mod abort;
 mod cap;
+#[path = "../common/mod.rs"]
+mod common;
 mod fence;
 mod unstopped;
 mod wait;

@@ -1,8 +1,8 @@
 //! A child is replaced while the rest runs: what goes over, what does not, and what comes between.
 
+mod between;
 #[path = "../common/mod.rs"]
 mod common;
-mod between;
 mod failed_start;
 mod goes_over;
 mod later_starts;

@@ -1,8 +1,8 @@
 //! One service: its start, its messages, its answers, its timers and its end.
 
+mod calls;
 #[path = "../common/mod.rs"]
 mod common;
-mod calls;
 mod deadlines;
 mod end;
 mod error_kinds;

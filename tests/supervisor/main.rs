@@ -1,8 +1,8 @@
 //! Supervision: who is started, watched, restarted and stopped, in which order and how often.
 
+mod backoff;
 #[path = "../common/mod.rs"]
 mod common;
-mod backoff;
 mod escalation;
 mod first_start;
 mod intensity;
