@@ -23,8 +23,8 @@ use underpin::resilience::{
 use underpin::tasks::{Overflow, Task, TaskPool};
 use underpin::telemetry::Telemetry;
 use underpin::{
-    Context, Deadline, ErrorKind, Foundation, Next, Service, TASK_EXPIRED, TASK_PANICKED, TASK_SHEDDING,
-    child,
+    Context, Deadline, ErrorKind, Foundation, FoundationBuilder, Next, Service, TASK_EXPIRED, TASK_PANICKED,
+    TASK_SHEDDING, child,
 };
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -171,6 +171,24 @@ fn settings_that_cannot_be_made_are_none_and_stop_nobody() {
         }
     }
     drop(app);
+}
+
+#[test]
+fn two_policies_of_one_name_and_two_rules_for_one_policy_are_refused() {
+    let [policy, other] = [(); 2].map(|()| Policy::builder("downstream").build().expect("it is good"));
+    let refused = |app: FoundationBuilder| app.start().expect_err("it makes no sense").to_string();
+    let text = refused(Foundation::builder("app").policy(&policy).policy(&other));
+    assert!(text.contains("`policies`") && text.contains("two policies are named `downstream`"), "{text}");
+    let led = |times| {
+        let config = loaded();
+        let app = Foundation::builder("app").config(&config);
+        (0..times).fold(app, |app, _| app.policy_settings(&config, &policy, failures))
+    };
+    let text = refused(led(1).policy(&other));
+    assert!(text.contains("two policies are named `downstream`"), "{text}");
+    let text = refused(led(2));
+    assert!(text.contains("the settings of the policy `downstream` were said twice"), "{text}");
+    drop(led(1).policy(&policy).policy(&policy).start().expect("one that is named again is the same"));
 }
 
 #[test]

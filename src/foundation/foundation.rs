@@ -440,6 +440,8 @@ impl FoundationBuilder {
     /// of its [events](crate::resilience::Policy#events) is stored, as [`ResilienceEvents`](crate::ResilienceEvents) says, unless it has a
     /// [sink](crate::resilience::PolicyBuilder::sink) of its own. Of several applications that is the store of the one started last.
     ///
+    /// Two policies of one name are refused at the start: the figures and events of one would look like those of the other.
+    ///
     /// # Example
     ///
     /// ```
@@ -457,13 +459,14 @@ impl FoundationBuilder {
     /// ```
     #[cfg(feature = "resilience")]
     pub fn policy(mut self, policy: &Policy) -> Self {
-        self.rooms.kept.policies.push(policy.clone());
+        self.rooms.kept.add_policy(policy);
         self
     }
 
     /// Says which part of a configuration is the settings of a policy. It goes by them before other children start, and follows them while the
     /// program runs; wrong ones, and those at which `settings` panics, change nothing, which is logged: a type that
-    /// [validates](crate::config::Validate) refuses them before. It is as if [`policy`](Self::policy) was said, too.
+    /// [validates](crate::config::Validate) refuses them before. It is as if [`policy`](Self::policy) was said, too. To say it twice of one
+    /// policy is refused at the start.
     ///
     /// # Example
     ///

@@ -10,6 +10,8 @@ pub(crate) mod health_events;
 mod meters;
 #[cfg(all(feature = "config", feature = "resilience"))]
 mod policies;
+#[cfg(feature = "resilience")]
+mod refusal;
 #[cfg(all(feature = "events", feature = "resilience"))]
 pub(crate) mod resilience_events;
 mod rooms;

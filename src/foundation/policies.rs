@@ -29,6 +29,7 @@ pub(super) struct Look;
 /// What is to follow what.
 #[derive(Default)]
 pub(super) struct PolicyRules {
+    led: Vec<Policy>,
     rules: Vec<Rule>,
     subscribe: Vec<Subscribe>,
 }
@@ -40,6 +41,7 @@ impl PolicyRules {
         policy: &Policy,
         settings: impl Fn(&T) -> PolicySettings + Send + Sync + 'static,
     ) {
+        self.led.push(policy.clone());
         let (followed, policy) = (config.clone(), policy.clone());
         self.rules.push(Arc::new(move || follow(&policy, || settings(&followed.snapshot()))));
         let config = config.clone();
@@ -47,6 +49,14 @@ impl PolicyRules {
             // The whole is a path.
             let _ = config.subscribe_service("", &keeper.handle(), |_| Look);
         }));
+    }
+
+    /// What makes no sense: each of two rules for one policy would undo what the other has done.
+    pub(super) fn fault(&self) -> Option<String> {
+        let is_led_before =
+            |(place, policy): &(usize, &Policy)| self.led[..*place].iter().any(|led| led.is(policy));
+        let (_, twice) = self.led.iter().enumerate().find(is_led_before)?;
+        Some(format!("the settings of the policy `{}` were said twice, and only one can hold", twice.name()))
     }
 
     /// The service, if it has anything to do.

@@ -137,6 +137,25 @@ impl Kept {
     }
 }
 
+#[cfg(feature = "resilience")]
+impl Kept {
+    /// One that was said before is there.
+    pub(super) fn add_policy(&mut self, policy: &Policy) {
+        if !self.policies.iter().any(|known| known.is(policy)) {
+            self.policies.push(policy.clone());
+        }
+    }
+
+    /// What makes no sense of those that were said.
+    fn policy_fault(&self) -> Option<String> {
+        let is_named_before = |(place, policy): &(usize, &Policy)| {
+            self.policies[..*place].iter().any(|known| known.name() == policy.name())
+        };
+        let (_, second) = self.policies.iter().enumerate().find(is_named_before)?;
+        Some(format!("two policies are named `{}`: each needs a name of its own", second.name()))
+    }
+}
+
 #[cfg(all(feature = "events", feature = "tasks"))]
 impl Kept {
     fn tell_of_tasks(&self) {
@@ -209,11 +228,11 @@ impl Rooms {
     }
 
     /// Puts the services of the others where they belong, and connects all.
-    #[cfg_attr(not(all(feature = "config", feature = "resilience")), expect(unused_mut))]
+    #[cfg_attr(not(feature = "resilience"), expect(unused_mut))]
     pub(super) fn furnish(mut self, root: Supervisor) -> (Supervisor, Kept) {
         #[cfg(any(feature = "events", feature = "tasks", feature = "telemetry"))]
         let root = self.add_services(root);
-        #[cfg(all(feature = "config", feature = "resilience"))]
+        #[cfg(feature = "resilience")]
         let root = self.add_policies(root);
         #[cfg(feature = "health")]
         let root = self.add_health(root);
@@ -247,12 +266,19 @@ impl Rooms {
     }
 
     /// Right behind the configurations: whoever uses a policy finds it as they say.
-    #[cfg(all(feature = "config", feature = "resilience"))]
+    #[cfg(feature = "resilience")]
     fn add_policies(&mut self, root: Supervisor) -> Supervisor {
-        match std::mem::take(&mut self.policies).keeper() {
-            Some(keeper) => root.child_at(self.configs, keeper),
-            None => root,
+        let fault = self.kept.policy_fault();
+        #[cfg(feature = "config")]
+        let fault = fault.or_else(|| self.policies.fault());
+        if let Some(fault) = fault {
+            return root.child(super::refusal::Refusal::of("policies", fault));
         }
+        #[cfg(feature = "config")]
+        if let Some(keeper) = std::mem::take(&mut self.policies).keeper() {
+            return root.child_at(self.configs, keeper);
+        }
+        root
     }
 
     /// The last: its first look sees the others up.

@@ -181,6 +181,12 @@ impl Policy {
         self.0.relay.lead_to(sink);
     }
 
+    /// Whether both are the same one.
+    #[cfg(feature = "foundation")]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.0.means.name

@@ -319,7 +319,12 @@ impl<S: Service> ChildSpec<S> {
     }
 
     /// Refuses it at the start, for this reason.
-    #[cfg(any(feature = "config", feature = "events", feature = "health"))]
+    #[cfg(any(
+        feature = "config",
+        feature = "events",
+        feature = "health",
+        all(feature = "foundation", feature = "resilience")
+    ))]
     pub(crate) fn faulty(mut self, fault: String) -> Self {
         self.fault = Some(fault);
         self
