@@ -10,7 +10,7 @@ pub(crate) mod health_events;
 mod meters;
 #[cfg(all(feature = "config", feature = "resilience"))]
 mod policies;
-#[cfg(feature = "resilience")]
+#[cfg(any(feature = "health", feature = "resilience"))]
 mod refusal;
 #[cfg(all(feature = "events", feature = "resilience"))]
 pub(crate) mod resilience_events;

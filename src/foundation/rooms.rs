@@ -3,6 +3,8 @@
 #[cfg(all(feature = "config", any(feature = "events", feature = "telemetry")))]
 use std::sync::Arc;
 
+#[cfg(any(feature = "health", feature = "resilience"))]
+use super::refusal::Refusal;
 #[cfg(all(feature = "config", any(feature = "events", feature = "telemetry")))]
 use crate::config::Sink;
 #[cfg(feature = "config")]
@@ -243,8 +245,6 @@ impl Rooms {
         self.wires.into_iter().for_each(|wire| wire(&kept));
         #[cfg(all(feature = "events", feature = "tasks"))]
         kept.tell_of_tasks();
-        #[cfg(all(feature = "events", feature = "resilience"))]
-        kept.tell_of_policies();
         (root, kept)
     }
 
@@ -272,8 +272,10 @@ impl Rooms {
         #[cfg(feature = "config")]
         let fault = fault.or_else(|| self.policies.fault());
         if let Some(fault) = fault {
-            return root.child(super::refusal::Refusal::of("policies", fault));
+            return root.child(Refusal::of("policies", fault));
         }
+        #[cfg(feature = "events")]
+        self.kept.tell_of_policies();
         #[cfg(feature = "config")]
         if let Some(keeper) = std::mem::take(&mut self.policies).keeper() {
             return root.child_at(self.configs, keeper);
@@ -287,7 +289,7 @@ impl Rooms {
         let Some(health) = &self.kept.health else { return root };
         match self.kept.connect(health, &root) {
             Ok(()) => root.supervisor(health.supervisor()),
-            Err(fault) => root.child(crate::health::refusal(fault)),
+            Err(fault) => root.child(Refusal::of("monitor", fault)),
         }
     }
 }
@@ -299,7 +301,7 @@ fn follow_rules(root: Supervisor, rules: Option<Rules>, health: Option<&HealthMo
         (Some(_), None) => {
             let fault =
                 "`alerts` was said, and there is no monitor whose alerts these could be: say `health` too";
-            return root.child(crate::health::refusal(fault.into()));
+            return root.child(Refusal::of("monitor", fault.into()));
         }
         (None, _) => {}
     }

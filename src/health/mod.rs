@@ -41,8 +41,6 @@ mod view;
 pub use alert::Change;
 pub use alerts::AlertEvent;
 pub use board::ModeReader;
-#[cfg(feature = "foundation")]
-pub(crate) use builder::faulty as refusal;
 pub use builder::{DEFAULT_TICK, HealthBuilder, MAX_CHECKS};
 pub use check::{Check, DEFAULT_EVERY, DEFAULT_WITHIN};
 pub use mode::{Mode, ModeChange, ModeSettings};

@@ -100,7 +100,7 @@ impl Crew {
             if let Some(done) = done {
                 desk.done(self.key(&*done.job), done.has_run);
             }
-            let next = desk.take(worker);
+            let next = if scope::is_fenced() { None } else { desk.take(worker) };
             let call = if next.is_some() { desk.pass_on() } else { Call::default() };
             (next, call)
         });
@@ -194,11 +194,13 @@ impl Crew {
     // A hand is locked before the desk, and both until its seat says the same.
 
     pub(super) fn arrived(&self, worker: usize, hand: Handle<Look>) {
-        let mut place = self.hands[worker].lock();
-        let before = place.replace(hand);
-        self.desk(|desk| desk.arrived(worker));
+        let (mut hand, mut place) = (Some(hand), self.hands[worker].lock());
+        self.desk_of_mine(|desk| {
+            desk.arrived(worker);
+            std::mem::swap(&mut *place, &mut hand);
+        });
         drop(place);
-        drop(before); // under no lock
+        drop(hand); // the one before, or its own that comes too late, under no lock
     }
 
     /// A worker goes, unless its seat is its successor's.
@@ -226,6 +228,16 @@ impl Crew {
         }
     }
 
+    /// The keeper has begun, unless it was abandoned by now.
+    pub(super) fn has_keeper(&self, keeper: Handle<Order>) {
+        let (mut keeper, mut place) = (Some(keeper), self.keeper.lock());
+        if !scope::is_fenced() {
+            std::mem::swap(&mut *place, &mut keeper);
+        }
+        drop(place);
+        drop(keeper); // under no lock
+    }
+
     /// No task begins, and those that run are to end, unless a successor has them go on.
     pub(super) fn halt(&self) {
         self.desk_of_mine(|desk| {
@@ -244,7 +256,11 @@ impl Crew {
 
     /// The pool is gone for good: what waits ends, and nothing comes any more.
     pub(super) fn close(&self) {
-        let left = self.desk(|desk| desk.close());
+        let left = self.desk(|desk| {
+            desk.halt();
+            self.shared.set_halting(true);
+            desk.close()
+        });
         self.senders.call_all();
         let keeper = self.keeper.lock().take();
         drop(keeper);

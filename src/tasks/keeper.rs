@@ -81,8 +81,7 @@ impl Service for Keeper {
     fn init(&mut self, cx: &mut Context<Self>) -> Result<Init, Occupied> {
         // The pool has ended when this child is gone for good.
         self.badge.enter(cx.handle().core(), |crew| crew.close())?;
-        let before = self.crew.keeper.lock().replace(cx.handle());
-        drop(before);
+        self.crew.has_keeper(cx.handle());
         self.crew.desk_of_mine(Desk::hire_anew);
         self.crew.resume();
         // Not here: the supervisor waits for this.
@@ -116,16 +115,20 @@ mod tests {
     use super::*;
     use crate::service::incarnation::{Incarnation, Node};
     use crate::service::scope;
+    use crate::supervisor::spec::child;
     use crate::sync::Clock;
     use crate::tasks::TaskPool;
     use crate::tasks::worker::Worker;
 
     #[test]
-    fn what_was_abandoned_neither_hires_nor_halts_nor_leaves_a_seat() {
+    fn what_was_abandoned_neither_hires_nor_halts_nor_takes_or_leaves_a_seat() {
         let tasks = TaskPool::builder("work").elastic(1..=2).build().expect("it makes sense");
         let (crew, badge) = (&tasks.0, || Badge::new(&tasks.0, 1));
         let mut keeper = Keeper::new(Arc::clone(crew), tasks.supervisor().reference(), badge());
         let mut worker = Worker::new(Arc::clone(crew), 0, badge());
+        let (made, workers) = (Arc::clone(crew), tasks.supervisor().reference());
+        let spare =
+            child("keeper", move || Keeper::new(Arc::clone(&made), workers.clone(), Badge::new(&made, 1)));
         crew.desk(|desk| desk.arrived(0));
         let life = Incarnation::new(Node::new("one".into()), 1, Clock::system().now());
         scope::enter(&life, || {
@@ -134,6 +137,10 @@ mod tests {
             assert_eq!(crew.desk_of_mine(|_| 7), None);
             keeper.terminate(&Exit::Shutdown);
             worker.terminate(&Exit::Shutdown);
+            assert!(crew.next(0, None).is_none(), "it does not sit down on its successor's seat");
+            crew.arrived(1, pool::worker(crew, 1, 1).handle());
+            crew.has_keeper(spare.handle());
+            assert!(crew.desk(|desk| desk.idle()) == 0 && crew.keeper.lock().is_none());
         });
         let state = || (crew.shared.is_halting(), crew.desk(|desk| desk.crew()));
         assert_eq!(state(), (false, 1));

@@ -110,8 +110,8 @@ impl Service for Worker {
     }
 
     fn idle(&mut self, _: &mut Context<Self>) -> Result<Next, Occupied> {
-        let may_go = self.crew.desk(|desk| desk.retire(self.number));
-        Ok(if may_go { Next::Stop } else { Next::Continue })
+        let may_go = self.crew.desk_of_mine(|desk| desk.retire(self.number));
+        Ok(if may_go == Some(true) { Next::Stop } else { Next::Continue })
     }
 
     fn terminate(&mut self, _: &Exit) {
